@@ -1,0 +1,97 @@
+#ifndef OPENMMCG_ENGINE_HOSTEVALUATOR_H_
+#define OPENMMCG_ENGINE_HOSTEVALUATOR_H_
+
+#include "openmmcg/engine/BeadMap.h"
+#include "openmmcg/engine/ModelRunner.h"
+#include "openmmcg/engine/PairList.h"
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace OpenMMCG {
+
+/**
+ * The beads of a System, as the engine needs them.
+ */
+struct BeadSet {
+    /** For each bead, the particles it is made of and their weights. */
+    std::vector<std::vector<int>> particles;
+    std::vector<std::vector<double>> weights;
+    std::vector<int64_t> types;
+    BeadTopology topology;
+};
+
+/**
+ * Evaluates a model on the CPU from particle positions to particle forces: beads, pairs, model, forces.
+ */
+class HostEvaluator {
+public:
+    /** The parts of an evaluation whose wall time is recorded. */
+    enum Stage { Map, List, Network, Scatter, NumStages };
+    /**
+     * @param numParticles  the number of particles in the System
+     * @param beads         the beads
+     * @param model         the model file
+     * @param runner        evaluates the model
+     * @param skin          how far beyond the cutoff candidates of the pair list reach, in nm
+     */
+    HostEvaluator(int numParticles, const BeadSet& beads, const ModelFile& model, std::unique_ptr<ModelRunner> runner,
+                  double skin);
+    /** Take over other beads. */
+    void setBeads(const BeadSet& beads);
+    /**
+     * Compute bead positions.
+     *
+     * @param particlePositions  x, y, z of every particle in nm, unwrapped within each bead
+     * @throws ModelError if a position is not a number
+     */
+    const std::vector<double>& computePositions(const double* particlePositions);
+    /**
+     * Compute energies and forces of the beads.
+     *
+     * @throws ModelError if the box is too small, or the model fails
+     */
+    const ModelOutput& computeBeads(const double* particlePositions, const Box& box,
+                                    const std::vector<double>& parameters);
+    /**
+     * Add the forces of the last evaluation to the particles.
+     */
+    void addForces(double* particleForces);
+    /** Wall time spent in each stage so far, in seconds. */
+    const std::array<double, NumStages>& getTimes() const {
+        return times;
+    }
+    const PairList& getPairList() const {
+        return *pairList;
+    }
+    /** The number of evaluations so far. */
+    int64_t getNumEvaluations() const {
+        return numEvaluations;
+    }
+    /** The number of directed pairs in the last evaluation. */
+    int64_t getNumPairs() const {
+        return numPairs;
+    }
+
+private:
+    std::string beadName(size_t bead) const;
+    void checkOutput() const;
+    int numParticles;
+    ModelFile::Interface interface;
+    double cutoff, skin;
+    std::vector<std::string> typeNames;
+    BeadSet beads;
+    BeadMap map;
+    std::unique_ptr<PairList> pairList;
+    std::unique_ptr<ModelRunner> runner;
+    std::vector<double> positions;
+    ModelOutput output;
+    PairBatch noPairs;
+    std::array<double, NumStages> times{};
+    int64_t numEvaluations = 0, numPairs = 0;
+};
+
+} // namespace OpenMMCG
+
+#endif /*OPENMMCG_ENGINE_HOSTEVALUATOR_H_*/

@@ -1,0 +1,34 @@
+#include "openmmcg/engine/ModelRunner.h"
+#include <map>
+
+using namespace OpenMMCG;
+using namespace std;
+
+static map<string, ModelRunner::Factory>& factories() {
+    static map<string, ModelRunner::Factory> registered;
+    return registered;
+}
+
+ModelRunner::~ModelRunner() = default;
+
+void ModelRunner::registerFactory(const string& name, Factory factory) {
+    factories()[name] = std::move(factory);
+}
+
+vector<string> ModelRunner::getAvailable() {
+    vector<string> names;
+    for (auto& factory : factories())
+        names.push_back(factory.first);
+    return names;
+}
+
+unique_ptr<ModelRunner> ModelRunner::create(const string& name, const ModelFile& model, const RunnerOptions& options) {
+    auto factory = factories().find(name);
+    if (factory != factories().end())
+        return factory->second(model, options);
+    string available;
+    for (auto& known : getAvailable())
+        available += (available.empty() ? "" : ", ") + known;
+    throw ModelError("There is no model runner '" + name + "'; available: " +
+                     (available.empty() ? "none, since the library libOpenMMCGTorch is not loaded" : available) + ".");
+}

@@ -1,0 +1,251 @@
+// The only source file that sees PyTorch's headers.
+
+#include "PythonLock.h"
+#include "openmmcg/engine/ModelRunner.h"
+#include <ATen/Parallel.h>
+#include <sstream>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/script.h>
+
+using namespace OpenMMCG;
+using namespace std;
+
+namespace {
+
+/**
+ * Sets the number of threads of torch's CPU kernels for a scope. The setting is global to the process,
+ * which may be running a user's own torch code besides.
+ */
+class ThreadCountGuard {
+public:
+    explicit ThreadCountGuard(int numThreads) : previous(at::get_num_threads()) {
+        if (numThreads != previous)
+            at::set_num_threads(numThreads);
+    }
+    ~ThreadCountGuard() {
+        if (at::get_num_threads() != previous)
+            at::set_num_threads(previous);
+    }
+
+private:
+    int previous;
+};
+
+string describe(const at::Tensor& tensor) {
+    ostringstream text;
+    text << tensor.scalar_type() << " " << tensor.sizes();
+    return text.str();
+}
+
+/**
+ * Runs a model through the TorchScript interpreter on the CPU.
+ */
+class TorchScriptRunner : public ModelRunner {
+public:
+    TorchScriptRunner(const ModelFile& file, const RunnerOptions& options);
+    void evaluate(const ModelInput& input, ModelOutput& output) override;
+
+private:
+    void checkSignature() const;
+    c10::IValue call(vector<c10::IValue> inputs);
+    void evaluatePairs(const ModelInput& input, ModelOutput& output);
+    void evaluatePositions(const ModelInput& input, ModelOutput& output);
+    at::Tensor toTensor(const vector<double>& values, vector<int64_t> shape) const;
+    at::Tensor expect(const c10::IValue& value, vector<int64_t> shape, const string& what) const;
+
+    ModelFile::Interface interface;
+    vector<pair<string, double>> parameters;
+    RunnerOptions options;
+    at::ScalarType dtype;
+    torch::jit::Module module;
+};
+
+TorchScriptRunner::TorchScriptRunner(const ModelFile& file, const RunnerOptions& options)
+    : interface(file.getInterface()), parameters(file.getParameters()), options(options),
+      dtype(options.doublePrecision ? at::kDouble : at::kFloat) {
+    try {
+        istringstream stream(file.getBytes());
+        module = torch::jit::load(stream, at::kCPU);
+    }
+    catch (const c10::Error& error) {
+        throw ModelError(string("PyTorch cannot load the model: ") + error.what_without_backtrace() +
+                         "\nA model file must hold no operators but PyTorch's own; openmm-cg verify tells.");
+    }
+    module.eval();
+
+    // Module::to() would convert integers as well.
+
+    auto convert = [&](at::Tensor tensor) {
+        tensor.set_requires_grad(false);
+        if (tensor.is_floating_point())
+            tensor.set_data(tensor.to(dtype));
+    };
+    for (at::Tensor parameter : module.parameters())
+        convert(parameter);
+    for (at::Tensor buffer : module.buffers())
+        convert(buffer);
+    checkSignature();
+}
+
+void TorchScriptRunner::checkSignature() const {
+    auto method = module.find_method("forward");
+    if (!method)
+        throw ModelError("The model has no method 'forward'. Script a module that defines it.");
+    size_t found = method->function().getSchema().arguments().size() - 1;
+    if (interface == ModelFile::Pairs && found != 6)
+        throw ModelError("The model's forward takes " + to_string(found) +
+                         " arguments; expected 6: positions, types, " + "pairs, shifts, edge_types, parameters.");
+    size_t expected = 1 + parameters.size();
+    if (interface == ModelFile::Positions && found != expected && found != expected + 1)
+        throw ModelError("The model's forward takes " + to_string(found) + " arguments; expected positions, " +
+                         "optionally the box vectors, and " + to_string(parameters.size()) +
+                         " parameters. Models that take " +
+                         "pairs, and parameters, must be saved with openmmcg.export.save().");
+}
+
+at::Tensor TorchScriptRunner::toTensor(const vector<double>& values, vector<int64_t> shape) const {
+    // from_blob() takes a pointer to mutable data, but to() copies where the type differs, and no model
+    // may change its inputs.
+    auto blob = at::from_blob(const_cast<double*>(values.data()), shape, at::kDouble);
+    return dtype == at::kDouble ? blob : blob.to(dtype);
+}
+
+at::Tensor TorchScriptRunner::expect(const c10::IValue& value, vector<int64_t> shape, const string& what) const {
+    if (!value.isTensor())
+        throw ModelError("The model returned a " + value.tagKind() + " as " + what + "; expected a tensor.");
+    at::Tensor tensor = value.toTensor().detach();
+    if (tensor.sizes() != c10::IntArrayRef(shape)) {
+        ostringstream text;
+        text << "The model returned " << what << " as " << describe(tensor) << "; expected the shape "
+             << c10::IntArrayRef(shape)
+             << ". See the contract of forward in the documentation of openmmcg.export.save().";
+        throw ModelError(text.str());
+    }
+    return tensor.to(at::kDouble).contiguous();
+}
+
+c10::IValue TorchScriptRunner::call(vector<c10::IValue> inputs) {
+    try {
+        return module.forward(std::move(inputs));
+    }
+    catch (const c10::Error& error) {
+        throw ModelError(string("The model failed: ") + error.what_without_backtrace());
+    }
+    catch (const ModelError&) {
+        throw;
+    }
+    catch (const exception& error) {
+        throw ModelError(string("The model failed: ") + error.what());
+    }
+}
+
+void TorchScriptRunner::evaluate(const ModelInput& input, ModelOutput& output) {
+    // Autograd refuses to run in a thread that holds Python's lock, as when a Context is queried from a reporter.
+    PythonLockRelease lock;
+    ThreadCountGuard threads(options.numThreads);
+    // The profiling executor would specialise, and stall, for every new number of pairs.
+    torch::jit::GraphOptimizerEnabledGuard optimizer(false);
+    at::AutoGradMode grad(true);
+    if (interface == ModelFile::Pairs)
+        evaluatePairs(input, output);
+    else
+        evaluatePositions(input, output);
+}
+
+void TorchScriptRunner::evaluatePairs(const ModelInput& input, ModelOutput& output) {
+    int64_t numBeads = static_cast<int64_t>(input.types.size()),
+            numParameters = static_cast<int64_t>(parameters.size());
+    auto integers = [](const vector<int64_t>& values, vector<int64_t> shape) {
+        return at::from_blob(const_cast<int64_t*>(values.data()), shape, at::kLong);
+    };
+    const PairBatch& pairs = input.pairs;
+    c10::IValue result = call({toTensor(input.positions, {numBeads, 3}), integers(input.types, {numBeads}),
+                               integers(pairs.indices, {2, pairs.size}), toTensor(pairs.shifts, {pairs.size, 3}),
+                               integers(pairs.edgeTypes, {pairs.size}), toTensor(input.parameters, {numParameters})});
+    if (!result.isTuple() || result.toTupleRef().elements().size() != 3)
+        throw ModelError("The model returned a " + result.tagKind() + "; expected the tuple (bead_energy [N], forces " +
+                         "[N,3], bead_parameter_derivatives [K,N]).");
+    auto& elements = result.toTupleRef().elements();
+    at::Tensor energies = expect(elements[0], {numBeads}, "bead energies");
+    at::Tensor forces = expect(elements[1], {numBeads, 3}, "forces");
+    at::Tensor derivatives = expect(elements[2], {numParameters, numBeads}, "parameter derivatives");
+    output.beadEnergies.assign(energies.data_ptr<double>(), energies.data_ptr<double>() + numBeads);
+    output.forces.assign(forces.data_ptr<double>(), forces.data_ptr<double>() + 3 * numBeads);
+    output.energy = 0;
+    for (double energy : output.beadEnergies)
+        output.energy += energy;
+    output.parameterDerivatives.assign(parameters.size(), 0.0);
+    const double* derivative = derivatives.data_ptr<double>();
+    for (double& sum : output.parameterDerivatives)
+        for (int64_t bead = 0; bead < numBeads; bead++)
+            sum += *derivative++;
+}
+
+void TorchScriptRunner::evaluatePositions(const ModelInput& input, ModelOutput& output) {
+    int64_t numBeads = static_cast<int64_t>(input.types.size());
+    at::Tensor positions = toTensor(input.positions, {numBeads, 3}).clone().requires_grad_(true);
+    vector<c10::IValue> inputs = {positions};
+    size_t numArguments = module.get_method("forward").function().getSchema().arguments().size() - 1;
+    if (numArguments == parameters.size() + 2) {
+        if (!input.box.periodic)
+            throw ModelError("The model's forward takes box vectors, but the CGForce is not periodic. Call " +
+                             string("setUsesPeriodicBoundaryConditions(true)."));
+        vector<double> vectors(input.box.a, input.box.a + 3);
+        vectors.insert(vectors.end(), input.box.b, input.box.b + 3);
+        vectors.insert(vectors.end(), input.box.c, input.box.c + 3);
+        inputs.push_back(toTensor(vectors, {3, 3}).clone());
+    }
+    vector<at::Tensor> variables = {positions};
+    for (double value : input.parameters) {
+        at::Tensor scalar = at::full({}, value, at::TensorOptions(dtype));
+        scalar.requires_grad_(options.parameterDerivatives);
+        inputs.push_back(scalar);
+        if (options.parameterDerivatives)
+            variables.push_back(scalar);
+    }
+    c10::IValue result = call(inputs);
+    bool hasForces = result.isTuple();
+    if (hasForces && result.toTupleRef().elements().size() != 2)
+        throw ModelError("The model returned a tuple of " + to_string(result.toTupleRef().elements().size()) +
+                         " values; expected the energy, or the energy and the forces.");
+    c10::IValue energyValue = hasForces ? result.toTupleRef().elements()[0] : result;
+    if (!energyValue.isTensor() || energyValue.toTensor().numel() != 1)
+        throw ModelError(
+            "The model returned an energy that is not a single number; expected a tensor with one element.");
+    at::Tensor energy = energyValue.toTensor();
+    output.energy = energy.item<double>();
+    output.beadEnergies.clear();
+    output.parameterDerivatives.assign(parameters.size(), 0.0);
+
+    vector<at::Tensor> gradients(variables.size());
+    if (!hasForces || options.parameterDerivatives) {
+        if (!energy.requires_grad())
+            throw ModelError(
+                "The model's energy cannot be differentiated. Do not detach positions inside forward, or " +
+                string("return the forces too."));
+        gradients = torch::autograd::grad({energy.sum()}, variables, {}, false, false, true);
+    }
+    at::Tensor forces;
+    if (hasForces)
+        forces = expect(result.toTupleRef().elements()[1], {numBeads, 3}, "forces");
+    else
+        forces = gradients[0].defined() ? expect(-gradients[0], {numBeads, 3}, "forces")
+                                        : at::zeros({numBeads, 3}, at::kDouble);
+    output.forces.assign(forces.data_ptr<double>(), forces.data_ptr<double>() + 3 * numBeads);
+    for (size_t i = 1; i < gradients.size(); i++)
+        if (gradients[i].defined())
+            output.parameterDerivatives[i - 1] = gradients[i].item<double>();
+}
+
+} // namespace
+
+// OpenMM calls these when it loads the library as a plugin.
+
+extern "C" void registerPlatforms() {}
+
+extern "C" void registerKernelFactories() {
+    ModelRunner::registerFactory("torchscript", [](const ModelFile& model, const RunnerOptions& options) {
+        return make_unique<TorchScriptRunner>(model, options);
+    });
+}

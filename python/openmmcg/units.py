@@ -1,0 +1,6 @@
+"""Physical constants in the package's units: nm, ps, Da, kJ/mol, K."""
+
+from __future__ import annotations
+
+KB: float = 0.00831446261815324
+"""Boltzmann constant times Avogadro's number, kJ/mol/K (CODATA 2018, exact)."""
