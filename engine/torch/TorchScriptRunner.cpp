@@ -48,6 +48,12 @@ public:
 
 private:
     void checkSignature() const;
+    /**
+     * How many parameters a model of positions takes: those after the temperature, which comes first in every card.
+     */
+    size_t numScalarArguments() const {
+        return parameters.empty() ? 0 : parameters.size() - 1;
+    }
     c10::IValue call(vector<c10::IValue> inputs);
     void evaluatePairs(const ModelInput& input, ModelOutput& output);
     void evaluatePositions(const ModelInput& input, ModelOutput& output);
@@ -96,10 +102,10 @@ void TorchScriptRunner::checkSignature() const {
     if (interface == ModelFile::Pairs && found != 6)
         throw ModelError("The model's forward takes " + to_string(found) +
                          " arguments; expected 6: positions, types, " + "pairs, shifts, edge_types, parameters.");
-    size_t expected = 1 + parameters.size();
+    size_t expected = 1 + numScalarArguments();
     if (interface == ModelFile::Positions && found != expected && found != expected + 1)
         throw ModelError("The model's forward takes " + to_string(found) + " arguments; expected positions, " +
-                         "optionally the box vectors, and " + to_string(parameters.size()) +
+                         "optionally the box vectors, and " + to_string(numScalarArguments()) +
                          " parameters. Models that take " +
                          "pairs, and parameters, must be saved with openmmcg.export.save().");
 }
@@ -187,7 +193,7 @@ void TorchScriptRunner::evaluatePositions(const ModelInput& input, ModelOutput& 
     at::Tensor positions = toTensor(input.positions, {numBeads, 3}).clone().requires_grad_(true);
     vector<c10::IValue> inputs = {positions};
     size_t numArguments = module.get_method("forward").function().getSchema().arguments().size() - 1;
-    if (numArguments == parameters.size() + 2) {
+    if (numArguments == numScalarArguments() + 2) {
         if (!input.box.periodic)
             throw ModelError("The model's forward takes box vectors, but the CGForce is not periodic. Call " +
                              string("setUsesPeriodicBoundaryConditions(true)."));
@@ -197,8 +203,8 @@ void TorchScriptRunner::evaluatePositions(const ModelInput& input, ModelOutput& 
         inputs.push_back(toTensor(vectors, {3, 3}).clone());
     }
     vector<at::Tensor> variables = {positions};
-    for (double value : input.parameters) {
-        at::Tensor scalar = at::full({}, value, at::TensorOptions(dtype));
+    for (size_t i = 1; i < parameters.size(); i++) {
+        at::Tensor scalar = at::full({}, input.parameters[i], at::TensorOptions(dtype));
         scalar.requires_grad_(options.parameterDerivatives);
         inputs.push_back(scalar);
         if (options.parameterDerivatives)
@@ -235,7 +241,7 @@ void TorchScriptRunner::evaluatePositions(const ModelInput& input, ModelOutput& 
     output.forces.assign(forces.data_ptr<double>(), forces.data_ptr<double>() + 3 * numBeads);
     for (size_t i = 1; i < gradients.size(); i++)
         if (gradients[i].defined())
-            output.parameterDerivatives[i - 1] = gradients[i].item<double>();
+            output.parameterDerivatives[i] = gradients[i].item<double>();
 }
 
 } // namespace

@@ -8,7 +8,8 @@ from openmmcg import _plugin
 
 _binding = _plugin.load()
 
-from openmmcg.force import CGForce  # noqa: E402  (needs the libraries loaded)
+from openmmcg.force import CGForce  # noqa: E402  (these need the libraries loaded)
+from openmmcg.pairs import PairList  # noqa: E402
 
 __version__ = _version("openmm-cg")
 
@@ -18,4 +19,4 @@ def runners() -> list[str]:
     return list(_binding.runners())
 
 
-__all__ = ["CGForce", "__version__", "runners"]
+__all__ = ["CGForce", "PairList", "__version__", "runners"]

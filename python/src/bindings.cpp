@@ -6,6 +6,8 @@
 #include "openmm/Platform.h"
 #include "openmmcg/CGForce.h"
 #include "openmmcg/engine/ModelRunner.h"
+#include "openmmcg/engine/PairList.h"
+#include <optional>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -55,6 +57,28 @@ ModelFile modelFromBytes(const py::bytes& bytes) {
     return ModelFile(string(bytes), "The model");
 }
 
+using DoubleArray = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+Box boxFromArray(const DoubleArray& vectors) {
+    Box box;
+    box.periodic = true;
+    auto view = vectors.unchecked<2>();
+    for (int k = 0; k < 3; k++) {
+        box.a[k] = view(0, k);
+        box.b[k] = view(1, k);
+        box.c[k] = view(2, k);
+    }
+    return box;
+}
+
+py::tuple findPairs(PairList& list, const DoubleArray& positions, const optional<DoubleArray>& vectors) {
+    const PairBatch& batch = list.update(positions.data(), vectors ? boxFromArray(*vectors) : Box());
+    auto size = static_cast<py::ssize_t>(batch.size);
+    return py::make_tuple(py::array_t<int64_t>({py::ssize_t(2), size}, batch.indices.data()),
+                          py::array_t<double>({size, py::ssize_t(3)}, batch.shifts.data()),
+                          py::array_t<int64_t>(size, batch.edgeTypes.data()), batch.numPairs);
+}
+
 } // namespace
 
 PYBIND11_MODULE(_openmmcg, m) {
@@ -86,6 +110,14 @@ PYBIND11_MODULE(_openmmcg, m) {
     m.def("model_bytes", [](size_t force) { return py::bytes(cgForceAt(force).getModel().getBytes()); });
     m.def("model_card", [](size_t force) { return cgForceAt(force).getModel().getCard(); });
     m.def("bead_types", [](size_t force) { return cgForceAt(force).getModel().getBeadTypes(); });
+
+    py::class_<PairList>(m, "PairList")
+        .def(py::init([](const vector<int>& molecules, const vector<int>& replicas, const vector<pair<int, int>>& bonds,
+                         double cutoff, double skin, int padding) {
+            return make_unique<PairList>(BeadTopology{molecules, replicas, bonds}, cutoff, skin, padding);
+        }))
+        .def("update", &findPairs)
+        .def("num_rebuilds", &PairList::getNumRebuilds);
 
     m.def("num_beads", [](size_t force) { return cgForceAt(force).getNumBeads(); });
     m.def("add_bead",
