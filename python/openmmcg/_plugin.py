@@ -63,7 +63,7 @@ def load() -> ModuleType:
         _built_versions(),
         {"openmm": openmm.version.short_version, "torch": str(torch.version.__version__)},
     )
-    import torch  # noqa: F401
+    import torch
     from openmm import Platform
 
     from openmmcg import _openmmcg

@@ -73,11 +73,15 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         self.this = openmm.XmlSerializer.deserialize(_EMPTY_FORCE).this
         if isinstance(model, str | os.PathLike):
             if card:
-                raise TypeError("A model file has a card of its own; pass keywords with a scripted module only.")
+                raise TypeError(
+                    "A model file has a card of its own; pass keywords with a scripted module only."
+                )
             _cpp.set_model_file(self._address, os.fspath(model))
         elif isinstance(model, bytes | bytearray):
             if card:
-                raise TypeError("A model file has a card of its own; pass keywords with a scripted module only.")
+                raise TypeError(
+                    "A model file has a card of its own; pass keywords with a scripted module only."
+                )
             _cpp.set_model_bytes(self._address, bytes(model))
         else:
             from openmmcg.export import to_bytes
@@ -94,7 +98,9 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
             If the Force is of another class.
         """
         if not isinstance(force, cls):
-            raise TypeError(f"Expected a CGForce, found {type(force).__name__} '{force.getName()}'.")
+            raise TypeError(
+                f"Expected a CGForce, found {type(force).__name__} '{force.getName()}'."
+            )
         result: CGForce = cls.__new__(cls)
         result.this = force.this
         return result

@@ -59,9 +59,13 @@ class PairList:
                 f"1; found {self.n_beads} beads, {cutoff} nm, {skin} nm and {padding}."
             )
         if any(not 0 <= bead < self.n_beads for edge in edges for bead in edge):
-            raise ValueError(f"A bond names a bead outside 0 to {self.n_beads - 1}; bonds are pairs of bead indices.")
+            raise ValueError(
+                f"A bond names a bead outside 0 to {self.n_beads - 1}; bonds are pairs of bead indices."
+            )
         self.cutoff = float(cutoff)
-        self._list = _cpp.PairList([int(m) for m in molecules], used, edges, self.cutoff, float(skin), padding)
+        self._list = _cpp.PairList(
+            [int(m) for m in molecules], used, edges, self.cutoff, float(skin), padding
+        )
 
     @property
     def n_rebuilds(self) -> int:
@@ -105,7 +109,9 @@ class PairList:
         if box is not None:
             box = np.ascontiguousarray(box, dtype=float)
             if box.shape != (3, 3) or np.any(np.triu(box, 1) != 0):
-                raise ValueError("Expected box vectors as rows of a (3, 3) array: (ax,0,0), (bx,by,0), (cx,cy,cz).")
+                raise ValueError(
+                    "Expected box vectors as rows of a (3, 3) array: (ax,0,0), (bx,by,0), (cx,cy,cz)."
+                )
             if self.cutoff > 0.5 * box.diagonal().min():
                 raise ValueError(
                     f"The cutoff ({self.cutoff} nm) is more than half of the box ({0.5 * box.diagonal().min()} nm); "

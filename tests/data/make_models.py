@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-
 from openmmcg import export, models
 
 HERE = Path(__file__).parent
@@ -37,7 +36,9 @@ class AnalyticPairs(torch.nn.Module):
         vectors = positions[pairs[1]] + shifts - positions[pairs[0]]
         x = 1 - (vectors * vectors).sum(dim=1) / self.cutoff**2
         inside = (x > 0).to(positions.dtype)
-        strength = self.charge[types[pairs[0]]] * self.charge[types[pairs[1]]] * self.scale[edge_types]
+        strength = (
+            self.charge[types[pairs[0]]] * self.charge[types[pairs[1]]] * self.scale[edge_types]
+        )
         thermal = 1 + parameters[1] * (parameters[0] / 300 - 1)
         base = inside * strength * x**3
         energy = torch.zeros_like(positions[:, 0]).index_add(0, pairs[0], 0.5 * base)
@@ -67,7 +68,9 @@ def main() -> None:
         parameters={"slope": 0.25},
     )
     torch.manual_seed(1)
-    network = models.build("schnet", bead_types=types, cutoff=CUTOFF, width=16, interactions=2, rbf=12)
+    network = models.build(
+        "schnet", bead_types=types, cutoff=CUTOFF, width=16, interactions=2, rbf=12
+    )
     export.save(
         network, HERE / "schnet-v1.cg.pt", cutoff=CUTOFF, bead_types=types, temperature=300.0
     )

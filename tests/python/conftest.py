@@ -26,5 +26,7 @@ def cpp_build() -> Path:
     """Folder of the C++ build, where its programs are."""
     folder = os.environ.get("OPENMMCG_BUILD_DIR")
     if folder is None:
-        pytest.skip("OPENMMCG_BUILD_DIR is not set: the C++ programs were not built (make test builds them)")
+        pytest.skip(
+            "OPENMMCG_BUILD_DIR is not set: the C++ programs were not built (make test builds them)"
+        )
     return Path(folder)

@@ -25,7 +25,9 @@ class Setup:
     force: CGForce
     positions: np.ndarray
 
-    def context(self, platform: str = "Reference", integrator: openmm.Integrator | None = None) -> openmm.Context:
+    def context(
+        self, platform: str = "Reference", integrator: openmm.Integrator | None = None
+    ) -> openmm.Context:
         """Create a Context with the positions set."""
         context = openmm.Context(
             self.system,
@@ -36,7 +38,9 @@ class Setup:
         return context
 
 
-def overlapping(model: Path, seed: int, periodic: bool, n_particles: int = 14, n_beads: int = 9) -> Setup:
+def overlapping(
+    model: Path, seed: int, periodic: bool, n_particles: int = 14, n_beads: int = 9
+) -> Setup:
     """Beads of one to four random particles with random weights, some of them negative; particles may be shared."""
     rng = np.random.default_rng(seed)
     system = openmm.System()
@@ -56,7 +60,9 @@ def overlapping(model: Path, seed: int, periodic: bool, n_particles: int = 14, n
     return Setup(system, force, rng.uniform(0, 1.0, size=(n_particles, 3)))
 
 
-def chains(model: Path, replicas: int = 1, molecules: int = 1, seed: int = 0, box: np.ndarray | None = None) -> Setup:
+def chains(
+    model: Path, replicas: int = 1, molecules: int = 1, seed: int = 0, box: np.ndarray | None = None
+) -> Setup:
     """One-particle beads: branched chains of six with harmonic bonds and angles, on a grid within each replica."""
     rng = np.random.default_rng(seed)
     system, force, positions = openmm.System(), CGForce(model), []

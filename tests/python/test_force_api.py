@@ -95,7 +95,11 @@ def test_xml_copy_and_pickle_give_the_same_system(model: Path) -> None:
         context = Setup(system, CGForce.cast(system.getForce(0)), setup.positions).context()
         assert energy(context) == expected
         assert context.getParameter(CGForce.Temperature()) == 320
-    for clone in (copy.deepcopy(setup.force), copy.copy(setup.force), pickle.loads(pickle.dumps(setup.force))):
+    for clone in (
+        copy.deepcopy(setup.force),
+        copy.copy(setup.force),
+        pickle.loads(pickle.dumps(setup.force)),
+    ):
         assert type(clone) is CGForce
         assert clone.getNumBeads() == 12
         assert clone.getModelBytes() == setup.force.getModelBytes()
@@ -105,10 +109,14 @@ def test_tampered_and_newer_xml_is_refused(model: Path) -> None:
     xml = openmm.XmlSerializer.serialize(chains(model).system)
     start = xml.index('base64="') + 2000
     letter = "A" if xml[start] != "A" else "B"
-    with pytest.raises(openmm.OpenMMException, match="changed or cut off.*Serialize the System again"):
+    with pytest.raises(
+        openmm.OpenMMException, match="changed or cut off.*Serialize the System again"
+    ):
         openmm.XmlSerializer.deserialize(xml[:start] + letter + xml[start + 1 :])
-    newer = xml.replace('name="CGForce" type="CGForce" usesPeriodic="0" version="1"', 
-                        'name="CGForce" type="CGForce" usesPeriodic="0" version="2"')
+    newer = xml.replace(
+        'name="CGForce" type="CGForce" usesPeriodic="0" version="1"',
+        'name="CGForce" type="CGForce" usesPeriodic="0" version="2"',
+    )
     assert newer != xml
     with pytest.raises(openmm.OpenMMException, match="version 2.*Upgrade OpenMM-CG"):
         openmm.XmlSerializer.deserialize(newer)
@@ -140,7 +148,9 @@ def test_parameters_and_derivatives(model_files: Path) -> None:
     setup.system.removeForce(1)
     context = setup.context()
     context.setParameter(CGForce.Temperature(), 330.0)
-    derivative = context.getState(parameterDerivatives=True).getEnergyParameterDerivatives()["slope"]
+    derivative = context.getState(parameterDerivatives=True).getEnergyParameterDerivatives()[
+        "slope"
+    ]
     low = energy(context)
     context.setParameter("slope", 1.25)
     assert energy(context) - low == pytest.approx(derivative, rel=1e-6)
@@ -208,9 +218,13 @@ class TestBadInput:
             CGForce(data[:weights] + bytes([data[weights] ^ 1]) + data[weights + 1 :])
 
     def test_unknown_type(self, model: Path) -> None:
-        with pytest.raises(openmm.OpenMMException, match="unknown bead type 3; the model has 3 types.*A, B, C"):
+        with pytest.raises(
+            openmm.OpenMMException, match="unknown bead type 3; the model has 3 types.*A, B, C"
+        ):
             CGForce(model).addBead(0, None, 3)
-        with pytest.raises(ValueError, match="Unknown bead type 'Z'; the model has the types A, B, C"):
+        with pytest.raises(
+            ValueError, match="Unknown bead type 'Z'; the model has the types A, B, C"
+        ):
             CGForce(model).addBead(0, None, "Z")
 
     def test_weights(self, model: Path) -> None:
@@ -230,7 +244,9 @@ class TestBadInput:
 
     def test_box_too_small(self, model: Path) -> None:
         setup = chains(model, box=1.1 * np.eye(3))
-        with pytest.raises(openmm.OpenMMException, match="more than half of the default periodic box"):
+        with pytest.raises(
+            openmm.OpenMMException, match="more than half of the default periodic box"
+        ):
             setup.context()
 
     def test_nan_positions(self, model: Path) -> None:
@@ -263,7 +279,9 @@ class TestBadInput:
             force.addBead(*setup.force.getBeadParameters(bead))
         setup.system.removeForce(0)
         setup.system.addForce(force)
-        with pytest.raises(openmm.OpenMMException, match=r"bead energies as Double \[5\]; expected the shape \[6\]"):
+        with pytest.raises(
+            openmm.OpenMMException, match=r"bead energies as Double \[5\]; expected the shape \[6\]"
+        ):
             energy(setup.context())
 
     def test_module_of_the_wrong_signature(self) -> None:
@@ -289,7 +307,9 @@ class TestBadInput:
             force.setProperty("speed", "high")
         setup = chains(model)
         setup.force.setProperty("runner", "abacus")
-        with pytest.raises(openmm.OpenMMException, match="no model runner 'abacus'; available: torchscript"):
+        with pytest.raises(
+            openmm.OpenMMException, match="no model runner 'abacus'; available: torchscript"
+        ):
             setup.context()
 
 
@@ -308,7 +328,9 @@ def test_plain_torchscript_file_without_card(tmp_path: Path) -> None:
         system.addParticle(1.0)
         force.addBead(i, None, 0)
     system.addForce(force)
-    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
+    )
     positions = np.random.default_rng(0).normal(size=(3, 3))
     context.setPositions(positions)
     assert energy(context) == pytest.approx(50 * (positions**2).sum())
@@ -316,11 +338,16 @@ def test_plain_torchscript_file_without_card(tmp_path: Path) -> None:
 
 
 def test_other_versions_are_refused_by_name() -> None:
-    with pytest.raises(ImportError, match=r"built for openmm 8\.6 and torch 2\.13, but openmm 8\.5\.2 and torch 2\.13\.1"):
+    with pytest.raises(
+        ImportError,
+        match=r"built for openmm 8\.6 and torch 2\.13, but openmm 8\.5\.2 and torch 2\.13\.1",
+    ):
         _plugin._check_versions(
             {"openmm": "8.6.1", "torch": "2.13.0+cpu"}, {"openmm": "8.5.2", "torch": "2.13.1"}
         )
-    _plugin._check_versions({"openmm": "8.6.1", "torch": "2.13.0+cpu"}, {"openmm": "8.6.0", "torch": "2.13.4"})
+    _plugin._check_versions(
+        {"openmm": "8.6.1", "torch": "2.13.0+cpu"}, {"openmm": "8.6.0", "torch": "2.13.4"}
+    )
 
 
 def test_import_sets_the_wait_policy() -> None:
@@ -340,6 +367,13 @@ def test_cpp_program_gives_the_same_energy(model: Path, cpp_build: Path, tmp_pat
     lines += ["bonds 5", "0 1", "1 2", "2 3", "2 4", "4 5"]
     beads = tmp_path / "beads.txt"
     beads.write_text("\n".join(lines))
-    program = [cpp_build / "tests" / "cpp" / "EvaluateModel", model, beads, cpp_build / "test-plugins"]
-    done = subprocess.run([str(word) for word in program], capture_output=True, text=True, check=True)
+    program = [
+        cpp_build / "tests" / "cpp" / "EvaluateModel",
+        model,
+        beads,
+        cpp_build / "test-plugins",
+    ]
+    done = subprocess.run(
+        [str(word) for word in program], capture_output=True, text=True, check=True
+    )
     assert float(done.stdout) == pytest.approx(energy(setup.context()), rel=1e-9)

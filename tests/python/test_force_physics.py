@@ -54,7 +54,9 @@ def test_forces_are_differences_of_the_energy(
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10**6))
-def test_energy_does_not_change_under_rotation_and_translation(model_files: Path, seed: int) -> None:
+def test_energy_does_not_change_under_rotation_and_translation(
+    model_files: Path, seed: int
+) -> None:
     setup = overlapping(model_files / "schnet-v1.cg.pt", seed, periodic=False)
     context = setup.context()
     energy, forces = energy_and_forces(context)
@@ -67,7 +69,9 @@ def test_energy_does_not_change_under_rotation_and_translation(model_files: Path
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 10**6))
-def test_periodic_energy_does_not_change_under_lattice_translations(model_files: Path, seed: int) -> None:
+def test_periodic_energy_does_not_change_under_lattice_translations(
+    model_files: Path, seed: int
+) -> None:
     setup = overlapping(model_files / "schnet-v1.cg.pt", seed, periodic=True)
     rng = np.random.default_rng(seed)
     # Whole beads move together only if all particles do, so move one connected System by a lattice vector
@@ -119,9 +123,14 @@ def test_replicas_equal_separate_systems(model_files: Path) -> None:
         alone = chains(model)
         alone.positions = together.positions[6 * replica : 6 * replica + 6]
         single = alone.context()
-        assert alone.force.getReplicaEnergies(single)[0] == pytest.approx(energies[replica], rel=1e-12)
+        assert alone.force.getReplicaEnergies(single)[0] == pytest.approx(
+            energies[replica], rel=1e-12
+        )
         np.testing.assert_allclose(
-            alone.force.getBeadForces(single), forces[6 * replica : 6 * replica + 6], rtol=1e-9, atol=1e-12
+            alone.force.getBeadForces(single),
+            forces[6 * replica : 6 * replica + 6],
+            rtol=1e-9,
+            atol=1e-12,
         )
 
 

@@ -22,7 +22,10 @@ def brute_force(
     """Return distances of all directed pairs within the cutoff, over images within four boxes."""
     images = np.zeros((1, 3))
     if box is not None:
-        images = np.stack(np.meshgrid(*3 * [np.arange(-4, 5)], indexing="ij"), axis=-1).reshape(-1, 3) @ box
+        images = (
+            np.stack(np.meshgrid(*3 * [np.arange(-4, 5)], indexing="ij"), axis=-1).reshape(-1, 3)
+            @ box
+        )
     pairs = {}
     for i in range(len(positions)):
         vectors = positions[:, None] - positions[i] + images

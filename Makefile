@@ -1,0 +1,54 @@
+# Everything from a bare clone: `make demo` and `make test` create a virtual environment, install pinned
+# dependencies, build the plugin and install the package into it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+BUILD := $(CURDIR)/build/cmake
+export OMP_WAIT_POLICY := PASSIVE
+
+SOURCES := $(shell find engine openmmapi platforms serialization python tests/cpp -type f \
+	-not -path '*/__pycache__/*' -not -name '*.so' -not -path 'python/openmmcg/lib/*' \
+	-not -path 'python/openmmcg/include/*' -not -path '*.egg-info/*') \
+	CMakeLists.txt setup.py pyproject.toml
+CPP := $(shell find engine openmmapi platforms serialization python/src tests/cpp -name '*.h' -o -name '*.cpp')
+
+.PHONY: demo test lint test-cpp test-python bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/openmm-cg demo
+
+test: lint test-cpp test-python
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check python tests benchmarks setup.py
+	$(BIN)/ruff format --check python tests benchmarks setup.py
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+test-cpp: $(VENV)/installed
+	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
+
+test-python: $(VENV)/installed
+	OPENMMCG_BUILD_DIR=$(BUILD) $(BIN)/python -m pytest --durations=10
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/step_split.py
+
+# torch comes first and by its exact version, so that a CPU build offered by pip's configuration is taken.
+$(VENV)/dependencies: requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+# A stale build/lib would put files that are gone from the tree into the wheel.
+$(VENV)/installed: $(VENV)/dependencies $(SOURCES)
+	rm -rf build/lib* build/bdist*
+	PATH="$(CURDIR)/$(BIN):$$PATH" OPENMMCG_BUILD_DIR=$(BUILD) OPENMMCG_BUILD_TESTS=1 \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	touch $@
+
+clean:
+	rm -rf build $(VENV) demo-output
