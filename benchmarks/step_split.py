@@ -2,8 +2,9 @@
 
 Run: python benchmarks/step_split.py [MODEL.cg.pt]
 
-Without a model file, an untrained SchNet of the demo's size is used: the time does not depend on the weights. Prints, for
-the 6-bead molecule and for larger sets of replicas, the wall time of each stage per step as measured inside the Force.
+Without a model file, an untrained SchNet of the demo's size is used: the time does not depend on the weights. Prints,
+for the 6-bead molecule and for larger sets of replicas, the wall time of each stage per step as measured inside the
+Force.
 """
 
 from __future__ import annotations

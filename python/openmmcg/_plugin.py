@@ -30,9 +30,9 @@ def _check_versions(built: dict[str, str], installed: dict[str, str]) -> None:
     found = " and ".join(f"{name} {installed[name]}" for name in built)
     pins = " ".join(f'"{name}=={_minor(built[name])}.*"' for name in built)
     raise ImportError(
-        f"This OpenMM-CG was built for {wanted}, but {found} are installed. Either reinstall OpenMM-CG, which builds it "
-        f"for what is installed (pip install --force-reinstall --no-deps openmm-cg), or install the versions it was "
-        f"built for (pip install {pins})."
+        f"This OpenMM-CG was built for {wanted}, but {found} are installed. Either build it again "
+        f"for what is installed (pip install --force-reinstall --no-deps . in its source folder), "
+        f"or install the versions that it was built for (pip install {pins})."
     )
 
 
@@ -73,7 +73,7 @@ def load() -> ModuleType:
     required = [text for text in failures if "OpenMMCGReference" in text or "OpenMMCGTorch" in text]
     if required:
         raise ImportError(
-            f"A library of OpenMM-CG cannot be loaded: {'; '.join(required)}. Reinstall OpenMM-CG (pip install "
-            "--force-reinstall --no-deps openmm-cg)."
+            f"A library of OpenMM-CG cannot be loaded: {'; '.join(required)}. Build OpenMM-CG again "
+            "(pip install --force-reinstall --no-deps . in its source folder)."
         )
     return _openmmcg

@@ -132,7 +132,7 @@ def test_two_contexts_at_once_and_a_minimiser(model: Path) -> None:
     seen = []
 
     class Reporter(openmm.MinimizationReporter):
-        def report(self, iteration, x, grad, args):  # noqa: ANN
+        def report(self, iteration: int, x: object, grad: object, args: dict) -> bool:
             seen.append(args["system energy"])
             return False
 
