@@ -1,0 +1,20 @@
+"""What a bead is: residue templates, bead types, the matrix M of R = M r, and CG bonds."""
+
+from __future__ import annotations
+
+from openmmcg.mapping.definition import BeadTemplate, MappingDefinition, ResidueTemplate
+from openmmcg.mapping.encoding import ENCODINGS
+from openmmcg.mapping.mapping import Mapping, builtins, load_mapping
+from openmmcg.mapping.topology import topology_from_dict, topology_to_dict
+
+__all__ = [
+    "ENCODINGS",
+    "BeadTemplate",
+    "Mapping",
+    "MappingDefinition",
+    "ResidueTemplate",
+    "builtins",
+    "load_mapping",
+    "topology_from_dict",
+    "topology_to_dict",
+]

@@ -1,0 +1,93 @@
+"""CG topologies: built from beads, and to and from plain JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mdtraj as md
+import numpy as np
+
+
+def as_mdtraj(topology: Any) -> md.Topology:
+    """Return an MDTraj topology for an MDTraj or OpenMM one.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(topology, md.Topology):
+        return topology
+    if hasattr(topology, "getNumAtoms") and hasattr(topology, "chains"):
+        return md.Topology.from_openmm(topology)
+    raise ValueError(
+        f"Expected an MDTraj or OpenMM topology, found {type(topology).__name__}; "
+        "take it from a trajectory (traj.topology) or an openmm.app file (pdb.topology)."
+    )
+
+
+def bead_topology(
+    topology: md.Topology,
+    names: list[str],
+    atoms: list[np.ndarray],
+    bonds: np.ndarray,
+) -> md.Topology:
+    """Return a topology of beads with chains, residue names and numbers of the atomistic one.
+
+    A bead of one atom keeps that atom's element; a bead of several is a virtual site.
+    """
+    result = md.Topology()
+    chains: dict[int, Any] = {}
+    residues: dict[int, Any] = {}
+    for name, members in zip(names, atoms, strict=True):
+        first = topology.atom(int(members[0]))
+        source = first.residue
+        if source.chain.index not in chains:
+            chains[source.chain.index] = result.add_chain()
+        if source.index not in residues:
+            residues[source.index] = result.add_residue(
+                source.name, chains[source.chain.index], source.resSeq, source.segment_id
+            )
+        element = first.element if len(members) == 1 else md.element.virtual
+        result.add_atom(name, element, residues[source.index])
+    beads = list(result.atoms)
+    for i, j in bonds:
+        result.add_bond(beads[i], beads[j])
+    return result
+
+
+def topology_to_dict(topology: md.Topology) -> dict[str, Any]:
+    """Return a topology as JSON-able values.
+
+    Returns
+    -------
+    dict
+        "beads": [name, element symbol, residue index] per bead; "residues": [name, number,
+        chain index] per residue; "bonds": [i, j] per bond.
+    """
+    return {
+        "beads": [[a.name, a.element.symbol, a.residue.index] for a in topology.atoms],
+        "residues": [[r.name, r.resSeq, r.chain.index] for r in topology.residues],
+        "bonds": sorted(sorted((a.index, b.index)) for a, b in topology.bonds),
+    }
+
+
+def topology_from_dict(data: dict[str, Any]) -> md.Topology:
+    """Return the MDTraj topology that `topology_to_dict` described."""
+    result = md.Topology()
+    chains = [result.add_chain() for _ in range(1 + max(r[2] for r in data["residues"]))]
+    residues = [
+        result.add_residue(name, chains[chain], number) for name, number, chain in data["residues"]
+    ]
+    beads = [
+        result.add_atom(name, _element(symbol), residues[residue])
+        for name, symbol, residue in data["beads"]
+    ]
+    for i, j in data["bonds"]:
+        result.add_bond(beads[i], beads[j])
+    return result
+
+
+def _element(symbol: str) -> Any:
+    virtual = md.element.virtual
+    return virtual if symbol == virtual.symbol else md.element.get_by_symbol(symbol)
