@@ -1,0 +1,131 @@
+"""A weighted set of coarse-grained frames from the reference or from a CG run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openmmcg.analysis.distributions import effective_samples
+
+if TYPE_CHECKING:
+    from openmmcg.data.dataset import Dataset
+    from openmmcg.simulation.frames import RunFrames
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Frames with thermodynamic weights, in time order within each walker.
+
+    Attributes
+    ----------
+    positions : ndarray, (F, N, 3)
+        Whole molecules, nm.
+    weights : ndarray, (F,)
+        Thermodynamic weight of each frame.
+    walkers : ndarray, (F,)
+        Which independent trajectory a frame belongs to.
+    frame_interval : float or None
+        Time between frames of a walker, ps, where known.
+    """
+
+    positions: np.ndarray
+    weights: np.ndarray
+    walkers: np.ndarray
+    frame_interval: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit together or cannot be averaged."""
+        frames = len(self.positions)
+        if frames == 0 or not len(self.weights) == len(self.walkers) == frames:
+            raise ValueError(
+                f"An ensemble has {frames} frames, {len(self.weights)} weights and "
+                f"{len(self.walkers)} walker numbers; expected one of each per frame, at least 1."
+            )
+        if not np.all(np.isfinite(self.positions)):
+            raise ValueError(
+                "Positions contain NaN or infinite values; discard the broken frames first."
+            )
+        if not np.all(np.isfinite(self.weights)) or np.any(self.weights < 0):
+            raise ValueError("Frame weights must be finite and not negative; sample again.")
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames of all walkers together."""
+        return len(self.positions)
+
+    @property
+    def n_walkers(self) -> int:
+        """Number of independent trajectories."""
+        return len(np.unique(self.walkers))
+
+    @property
+    def effective_frames(self) -> float:
+        """Kish's effective number of frames; smaller than n_frames when weights differ."""
+        return effective_samples(self.weights)
+
+    @property
+    def length(self) -> float | None:
+        """Sampled time of all walkers together, ns, where known."""
+        return None if self.frame_interval is None else self.n_frames * self.frame_interval / 1000
+
+    def later_half(self) -> np.ndarray:
+        """Mask (F,) of the frames in the second half of their walker's time."""
+        mask = np.zeros(self.n_frames, dtype=bool)
+        for walker in np.unique(self.walkers):
+            frames = np.flatnonzero(self.walkers == walker)
+            mask[frames[len(frames) // 2 :]] = True
+        return mask
+
+    def odd_walkers(self) -> np.ndarray:
+        """Mask (F,) of the frames of every second walker."""
+        _, ranks = np.unique(self.walkers, return_inverse=True)
+        return np.asarray(ranks % 2 == 1)
+
+
+def from_dataset(dataset: Dataset) -> Ensemble:
+    """Read the reference ensemble of a mapped dataset, with its thermodynamic weights.
+
+    Parameters
+    ----------
+    dataset : openmmcg.data.Dataset
+        An open dataset.
+    """
+    return Ensemble(
+        np.asarray(dataset.positions),
+        np.asarray(dataset.weights, dtype=np.float64),
+        np.asarray(dataset.walkers),
+        dataset.source.get("config", {}).get("frame_interval"),
+    )
+
+
+def from_run(frames: RunFrames, discard: float = 0.0) -> Ensemble:
+    """Turn the frames of a CG run into an ensemble with one walker a replica.
+
+    Parameters
+    ----------
+    frames : openmmcg.simulation.RunFrames
+        Frames of all replicas.
+    discard : float
+        Time at the start of every replica to leave out, ps.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left after `discard`.
+    """
+    kept = frames.times > discard
+    if not kept.any():
+        raise ValueError(
+            f"The run has no frames after the first {discard:g} ps; "
+            f"it ends at {frames.times[-1]:g} ps, so discard less or run longer."
+        )
+    positions, weights = frames.positions[kept], frames.weights[kept]
+    steps, replicas = weights.shape
+    return Ensemble(
+        positions.reshape(steps * replicas, -1, 3),
+        weights.ravel(),
+        np.tile(np.arange(replicas), steps),
+        frames.frame_interval,
+    )

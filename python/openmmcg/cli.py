@@ -1,0 +1,256 @@
+"""The command ``openmm-cg``: one sub-command a stage, built from the stage's settings."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import jsonargparse
+import openmm
+from rich.console import Console
+from rich.table import Table
+
+import openmmcg
+
+ERROR = 2
+INTERRUPTED = 130
+USER_ERRORS = (
+    jsonargparse.ArgumentError,
+    ValueError,
+    FileNotFoundError,
+    RuntimeError,
+    openmm.OpenMMException,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A sub-command that runs a function on its settings.
+
+    Attributes
+    ----------
+    help : str
+        One line for ``openmm-cg --help``.
+    module : str
+        Imported only when the stage is used, as some take seconds.
+    config, function : str
+        Names of the settings' class and of the function in the module.
+    """
+
+    help: str
+    module: str
+    config: str
+    function: str
+
+
+STAGES = {
+    "sample": Stage(
+        "Sample an all-atom system in OpenMM into a mapped dataset.",
+        "openmmcg.data",
+        "SampleConfig",
+        "sample",
+    ),
+    "train": Stage(
+        "Fit priors and train a network on a dataset.", "openmmcg.training", "TrainConfig", "train"
+    ),
+    "export": Stage(
+        "Write a trained model to a model file and verify it.",
+        "openmmcg.export",
+        "ExportConfig",
+        "export",
+    ),
+    "run": Stage(
+        "Run coarse-grained molecular dynamics of many replicas.",
+        "openmmcg.simulation",
+        "RunConfig",
+        "run",
+    ),
+    "report": Stage(
+        "Compare a run with its reference: figure, page and numbers.",
+        "openmmcg.analysis",
+        "ReportConfig",
+        "report",
+    ),
+    "demo": Stage("Do all of this for capped alanine.", "openmmcg.demo", "DemoConfig", "demo"),
+}
+FILE_COMMANDS = {
+    "verify": "Check that a model file gives the same forces without this package.",
+    "info": "Show what a model file or dataset holds.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Errors in what the user gave are printed as one sentence (status 2), or with a traceback
+    when ``--debug`` is among the arguments.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    warnings.showwarning = _print_warning
+    if given == ["--version"]:
+        print(versions())
+        return 0
+    command = "openmm-cg"
+    try:
+        parsed = _parser(given).parse_args(given)
+        command = f"openmm-cg {parsed.command}"
+        _command(parsed.command, parsed[parsed.command])
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    except USER_ERRORS as error:
+        if debug:
+            raise
+        print(f"{command}: {_sentence(error)}", file=sys.stderr)
+        return ERROR
+    return 0
+
+
+def versions() -> str:
+    """Return versions, OpenMM platforms and model runners, one a line."""
+    import torch
+
+    platforms = [
+        openmm.Platform.getPlatform(index).getName()
+        for index in range(openmm.Platform.getNumPlatforms())
+    ]
+    return "\n".join(
+        (
+            f"openmm-cg {openmmcg.__version__}",
+            f"OpenMM    {openmm.Platform.getOpenMMVersion()}",
+            f"PyTorch   {torch.__version__}",
+            f"platforms {', '.join(platforms)}",
+            f"runners   {', '.join(openmmcg.runners())}",
+        )
+    )
+
+
+def _parser(given: Sequence[str]) -> jsonargparse.ArgumentParser:
+    """Make the parser; only the stage that is asked for is imported and gets its options."""
+    parser = jsonargparse.ArgumentParser(
+        prog="openmm-cg",
+        exit_on_error=False,
+        description="Machine-learned coarse-grained models in OpenMM. "
+        "Each command's options: openmm-cg COMMAND --help.",
+    )
+    parser.add_argument(
+        "--version", action="store_true", help="Show versions, platforms and model runners."
+    )
+    parser.add_argument("--debug", action="store_true", help="Show the full traceback of an error.")
+    commands = parser.add_subcommands(dest="command")
+    chosen = next((argument for argument in given if not argument.startswith("-")), None)
+    for name, stage in STAGES.items():
+        options = jsonargparse.ArgumentParser(description=stage.help, exit_on_error=False)
+        if name == chosen:
+            options.add_argument(
+                "--config", action="config", help="YAML file of settings; options override it."
+            )
+            options.add_class_arguments(_load(stage)[0])
+        commands.add_subcommand(name, options, help=stage.help)
+    for name, text in FILE_COMMANDS.items():
+        options = jsonargparse.ArgumentParser(description=text, exit_on_error=False)
+        options.add_argument("file", type=str, help="The file.")
+        commands.add_subcommand(name, options, help=text)
+    return parser
+
+
+def _load(stage: Stage) -> tuple[type[Any], Callable[[Any], Any]]:
+    module = importlib.import_module(stage.module)
+    return getattr(module, stage.config), getattr(module, stage.function)
+
+
+def _command(name: str, options: jsonargparse.Namespace) -> None:
+    if name in STAGES:
+        config, function = _load(STAGES[name])
+        function(config(**{field.name: options[field.name] for field in fields(config)}))
+    elif name == "verify":
+        verify(options.file)
+    else:
+        info(options.file)
+
+
+def verify(path: str) -> None:
+    """Verify a model file and print by how much the evaluations differ."""
+    from openmmcg import export
+
+    found = export.verify(path)
+    _print_table(f"{path} is verified", found)
+
+
+def info(path: str) -> None:
+    """Print what a model file or a dataset holds."""
+    import h5py
+
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no file {path}.")
+    if h5py.is_hdf5(path):
+        from openmmcg.data import Dataset
+
+        with Dataset.open(path) as dataset:
+            _print_table(path, _dataset_facts(dataset))
+        return
+    from openmmcg.export import read_card
+
+    card = read_card(path)
+    topology = card.pop("topology") or {}
+    card["beads"] = len(topology.get("types", ())) or None
+    card["mapping"] = (card["mapping"] or {}).get("name")
+    card["priors"] = [entry["kind"] for entry in (card["priors"] or {}).get("terms", ())]
+    card["parameters"] = [entry["name"] for entry in card["parameters"]]
+    _print_table(path, card)
+
+
+def _dataset_facts(dataset: Any) -> dict[str, Any]:
+    return {
+        "system": dataset.name,
+        "frames": dataset.n_frames,
+        "beads": dataset.n_beads,
+        "bead types": [dataset.type_names[kind] for kind in dataset.types],
+        "bonds": len(dataset.bonds),
+        "temperature (K)": sorted({float(value) for value in dataset.temperatures}),
+        "mapping": dataset.mapping.get("name"),
+        "mapping hash": dataset.mapping_hash,
+        "force map": dataset.force_map,
+        "source": dataset.source,
+    }
+
+
+def _print_table(title: str, facts: dict[str, Any]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in _flat(facts):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple):
+            rows.append((prefix + name, ", ".join(str(entry) for entry in value)))
+        elif value is not None:
+            rows.append((prefix + name, str(value)))
+    return rows
+
+
+def _sentence(error: BaseException) -> str:
+    """Return an error's message on one line; a message must not be empty."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""Simulation: model files as OpenMM systems, and production runs of many replicas."""
+
+from __future__ import annotations
+
+from openmmcg.simulation.bias import bias_energies
+from openmmcg.simulation.config import RunConfig
+from openmmcg.simulation.frames import RunFrames, load_frames
+from openmmcg.simulation.platform import choose_platform
+from openmmcg.simulation.potential import CGPotential
+from openmmcg.simulation.production import run
+
+__all__ = [
+    "CGPotential",
+    "RunConfig",
+    "RunFrames",
+    "bias_energies",
+    "choose_platform",
+    "load_frames",
+    "run",
+]

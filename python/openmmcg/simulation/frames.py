@@ -1,0 +1,92 @@
+"""Frames of a finished run, with the weights that undo its bias."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from openmmcg.files import atomic_path
+from openmmcg.simulation.trajectory import read_dcd
+
+TRAJECTORY = "trajectory.dcd"
+WEIGHTS = "frames.h5"
+
+
+@dataclass(frozen=True, eq=False)
+class RunFrames:
+    """What a run sampled.
+
+    Attributes
+    ----------
+    positions : ndarray, (F, R, n_beads, 3)
+        nm.
+    weights : ndarray, (F, R)
+        Thermodynamic weights, mean 1; all 1 without a bias.
+    times : ndarray, (F,)
+        ps.
+    frame_interval : float
+        ps.
+    """
+
+    positions: np.ndarray
+    weights: np.ndarray
+    times: np.ndarray
+    frame_interval: float
+
+
+def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
+    """Read the frames of a finished run.
+
+    Parameters
+    ----------
+    folder : path-like
+        Output folder of `run`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no finished run.
+    ValueError
+        If its files do not fit together.
+    """
+    folder = Path(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"There is no finished run in {folder}: {WEIGHTS} is missing; "
+            "`openmm-cg run` with the same settings completes it."
+        )
+    with h5py.File(folder / WEIGHTS, "r") as file:
+        times, weights = file["times"][...], file["weights"][...]
+        interval = float(file.attrs["frame_interval"])
+    positions = read_positions(folder, weights.shape[1])
+    if positions.shape[:2] != weights.shape:
+        raise ValueError(
+            f"{folder / TRAJECTORY} has {len(positions)} frames, but {WEIGHTS} beside it has "
+            f"{len(weights)}; run `openmm-cg run` again with the same settings."
+        )
+    return RunFrames(positions, weights, times, interval)
+
+
+def read_positions(folder: Path, replicas: int) -> np.ndarray:
+    """Positions (F, replicas, n_beads, 3) float32 in nm from the trajectory of a run."""
+    positions = read_dcd(folder / TRAJECTORY)
+    return positions.reshape(len(positions), replicas, -1, 3)
+
+
+def write_weights(
+    folder: Path, frame_interval: float, bias_energies: np.ndarray, weights: np.ndarray
+) -> None:
+    """Write the bias energies (F, R) in kJ/mol and weights (F, R) of a run, atomically."""
+    with atomic_path(folder / WEIGHTS) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["frame_interval"] = frame_interval
+        times = frame_interval * np.arange(1, len(weights) + 1)
+        for name, values, units in (
+            ("times", times, "ps"),
+            ("bias_energies", bias_energies, "kJ/mol"),
+            ("weights", weights, "1"),
+        ):
+            file.create_dataset(name, data=values).attrs["units"] = units
