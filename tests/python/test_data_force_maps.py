@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import openmm
 import pytest
 from openmm import unit
 from openmmcg.data import constraint_pairs, fit_force_map, recipe
 from openmmcg.mapping import Mapping
+from scipy.linalg import null_space
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,51 @@ def test_mean_square_of_a_sample(mapping, constraints):
 
 
 def test_unknown_kinds_and_foreign_constraints(mapping):
-    with pytest.raises(ValueError, match="'optimal'; there are slice, uniform"):
+    with pytest.raises(ValueError, match="'best'; there are slice, uniform, optimal"):
+        fit_force_map(mapping, kind="best")
+    with pytest.raises(ValueError, match="fitted to atom forces; give a sample"):
         fit_force_map(mapping, kind="optimal")
     with pytest.raises(ValueError, match="atom 22, the mapping has 22"):
         fit_force_map(mapping, constraints=np.array([[3, 22]]))
+
+
+def correlated_forces(mapping, seed=0, frames=400):
+    """Forces with a random covariance and, as in a molecule, no net force."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(mapping.n_atoms, mapping.n_atoms))
+    forces = np.einsum("ab,fbx->fax", mixing, rng.normal(size=(frames, mapping.n_atoms, 3)))
+    return forces - forces.mean(axis=1, keepdims=True)
+
+
+def test_optimal_map_obeys_the_constraints(mapping, constraints):
+    optimal = fit_force_map(mapping, correlated_forces(mapping), "optimal", constraints)
+    np.testing.assert_allclose(optimal.matrix @ mapping.matrix.T, np.eye(6), atol=1e-9)
+    for i, j in constraints:
+        np.testing.assert_array_equal(optimal.matrix[:, i], optimal.matrix[:, j])
+
+
+def test_optimal_map_equals_a_least_squares_solution(mapping, constraints):
+    """The map by elimination of the constraints and lstsq on the frames, without normal equations."""
+    forces = correlated_forces(mapping, seed=1)
+    optimal = fit_force_map(mapping, forces, "optimal", constraints)
+    uniform = fit_force_map(mapping, forces, "uniform", constraints)
+    graph = nx.Graph(constraints.tolist())
+    graph.add_nodes_from(range(mapping.n_atoms))
+    spread = np.zeros((mapping.n_atoms, 0))
+    for group in nx.connected_components(graph):
+        spread = np.column_stack([spread, np.isin(np.arange(mapping.n_atoms), list(group))])
+    free = spread @ null_space(mapping.matrix @ spread)
+    columns = np.einsum("ak,fax->fxk", free, forces).reshape(-1, free.shape[1])
+    for bead in range(mapping.n_beads):
+        target = -np.einsum("a,fax->fx", uniform.matrix[bead], forces).ravel()
+        step = np.linalg.lstsq(columns, target, rcond=None)[0]
+        best = np.mean((columns @ step - target) ** 2)
+        found = np.mean(np.einsum("a,fax->fx", optimal.matrix[bead], forces) ** 2)
+        assert found == pytest.approx(best, rel=1e-4)
+    assert optimal.mean_square < uniform.mean_square
+
+
+def test_beads_in_one_cluster_have_no_optimal_map(mapping):
+    tied = np.array([[4, 6]])  # C of ACE and N of alanine
+    with pytest.raises(ValueError, match="Beads . and . share a constraint cluster"):
+        fit_force_map(mapping, correlated_forces(mapping), "optimal", tied)

@@ -37,7 +37,9 @@ RESIDUES = {
     "name": "residues",
     "templates": [{"residues": "all", "beads": [{"name": "R", "select": "all"}]}],
 }
-TINY = SampleConfig(length=0.002, walkers=1, equilibration=0.2, bias_length=0.004, block=8)
+TINY = SampleConfig(
+    length=0.002, walkers=1, equilibration=0.2, bias_length=0.004, block=8, force_map="uniform"
+)
 
 
 def chirality(positions, n, ca, c, cb):
@@ -424,3 +426,17 @@ def test_a_bias_that_is_no_function_of_the_beads_warns(tmp_path):
     with pytest.warns(UserWarning, match="train with the dataset's weights"):
         sample(config, progress=False)
     assert TorsionBias.load(bias_path(config.output)).beads is None
+
+
+def test_optimal_labels_are_those_of_the_map_fitted_to_the_pilot_run(tmp_path):
+    config = replace(TINY, output=str(tmp_path / "a.h5"), force_map="optimal")
+    with Dataset.open(sample(config, progress=False)) as optimal:
+        labels, force_map = optimal.forces, optimal.force_map
+    with Dataset.open(
+        sample(replace(TINY, output=str(tmp_path / "b.h5")), progress=False)
+    ) as uniform:
+        others, same = uniform.forces, uniform.positions
+    with Dataset.open(tmp_path / "a.h5") as optimal:
+        np.testing.assert_array_equal(optimal.positions, same)
+    assert force_map == "optimal"
+    assert np.mean(labels**2) < 0.9 * np.mean(others**2)

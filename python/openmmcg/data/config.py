@@ -24,7 +24,9 @@ class SampleConfig:
         How beads get their types, see `openmmcg.mapping.ENCODINGS`; None leaves it to the
         mapping ("element" for the built-in ones, as in the paper they come from).
     force_map : str
-        Kind of the force map: "uniform" (right with constraints) or "slice".
+        Kind of the force map: "optimal" (least noise; fitted to a short run without bias),
+        "uniform" (the bead's atoms and those that constraints tie to them), or "slice" (the
+        bead's atoms alone; not allowed where that cuts a constraint).
     temperature : float
         Of the thermostat, K.
     length : float
@@ -69,7 +71,7 @@ class SampleConfig:
     system: str = "capped-alanine"
     mapping: str = "core-beta"
     encoding: str | None = "name"
-    force_map: str = "uniform"
+    force_map: str = "optimal"
     temperature: float = 300.0
     length: float = 1.0
     walkers: int = 2

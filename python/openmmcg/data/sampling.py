@@ -29,7 +29,7 @@ from openmmcg.data.bias import (
 )
 from openmmcg.data.config import SampleConfig
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.force_maps import constraint_pairs, fit_force_map
+from openmmcg.data.force_maps import ForceMap, constraint_pairs, fit_force_map
 from openmmcg.data.systems import AtomisticSystem, recipe
 from openmmcg.data.writing import dataset_writer
 from openmmcg.files import atomic_path
@@ -87,9 +87,7 @@ def sample(config: SampleConfig, progress: bool = True) -> Path:
         config=config,
         atomistic=atomistic,
         mapping=mapping,
-        force_map=fit_force_map(
-            mapping, kind=config.force_map, constraints=constraint_pairs(atomistic.system)
-        ),
+        force_map=_force_map(config, atomistic, mapping, console),
         source=source,
         parts=parts,
     )
@@ -110,6 +108,25 @@ def sample(config: SampleConfig, progress: bool = True) -> Path:
         f"{effective_frames(weights) / len(weights):.0%} effective after reweighting."
     )
     return output
+
+
+def _force_map(
+    config: SampleConfig, atomistic: AtomisticSystem, mapping: Mapping, console: Console
+) -> ForceMap:
+    """Fit the force map; a resumed run makes the same, as the pilot run repeats itself."""
+    constraints = constraint_pairs(atomistic.system)
+    if config.force_map != "optimal":
+        return fit_force_map(mapping, kind=config.force_map, constraints=constraints)
+    with console.status("Fitting the force map to a pilot run"):
+        forces = walkers.pilot_forces(config, atomistic)
+    uniform = fit_force_map(mapping, forces, "uniform", constraints)
+    optimal = fit_force_map(mapping, forces, "optimal", constraints)
+    console.print(
+        f"Fitted the optimal force map to {len(forces)} frames: mean square of a mapped force "
+        f"{optimal.mean_square:,.0f}, with uniform weights {uniform.mean_square:,.0f} "
+        "(kJ/mol/nm)²; the difference is noise that labels do not carry now."
+    )
+    return optimal
 
 
 def _source(config: SampleConfig, atomistic: AtomisticSystem, mapping: Mapping) -> dict[str, Any]:

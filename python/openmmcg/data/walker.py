@@ -31,6 +31,10 @@ from openmmcg.mapping import Mapping
 
 PLATFORM = "CPU"
 BIAS_GROUP = 31
+PILOT = 10**6
+"""Stands for a walker's number in the seeds of the pilot run."""
+PILOT_FRAMES = 300
+PILOT_INTERVAL = 0.2  # ps; forces have forgotten each other
 _PHYSICAL_GROUPS = set(range(32)) - {BIAS_GROUP}
 
 Tick = Callable[[float], None]
@@ -78,6 +82,22 @@ def _naming(walker: int, config: SampleConfig) -> Iterator[None]:
         ) from error
 
 
+def pilot_forces(config: SampleConfig, atomistic: AtomisticSystem) -> np.ndarray:
+    """Return atom forces (PILOT_FRAMES, n_atoms, 3), kJ/mol/nm, of a short run without bias."""
+    simulation = _simulation(config, atomistic, atomistic.system, _seed(config, PILOT, 0))
+    _start(simulation, config, atomistic.positions, _seed(config, PILOT, 1), minimise=True)
+    forces = np.empty((PILOT_FRAMES, *atomistic.positions.shape))
+    with _naming(PILOT, config):
+        simulation.step(config.steps(config.equilibration))
+        for frame in range(PILOT_FRAMES):
+            simulation.step(config.steps(PILOT_INTERVAL))
+            state = simulation.context.getState(forces=True)
+            forces[frame] = state.getForces(asNumpy=True).value_in_unit(
+                unit.kilojoules_per_mole / unit.nanometer
+            )
+    return forces
+
+
 def build_bias(job: Job, torsions: np.ndarray, walker: int, tick: Tick) -> None:
     """Run well-tempered metadynamics on two torsions and save the bias and the last positions.
 
@@ -103,7 +123,7 @@ def build_bias(job: Job, torsions: np.ndarray, walker: int, tick: Tick) -> None:
         config.bias_height,
         interval,
     )
-    simulation = _simulation(job, system, _seed(config, walker, 0))
+    simulation = _simulation(config, job.atomistic, system, _seed(config, walker, 0))
     _start(simulation, config, job.atomistic.positions, _seed(config, walker, 1), minimise=True)
     with _naming(walker, config):
         for _ in range(round(config.bias_length * 1e3 / config.bias_interval)):
@@ -134,7 +154,7 @@ def record(job: Job, bias: TorsionBias | None, walker: int, tick: Tick) -> None:
         force = bias.force([bias.atoms])
         force.setForceGroup(BIAS_GROUP)
         system.addForce(force)
-    simulation = _simulation(job, system, _seed(config, walker, 2))
+    simulation = _simulation(config, job.atomistic, system, _seed(config, walker, 2))
     if done:
         _resume(simulation, job.block_path(walker, done - 1, ".chk"))
     else:
@@ -210,14 +230,15 @@ def _seed(config: SampleConfig, walker: int, use: int) -> int:
     return int(sequence.generate_state(1)[0] % (2**31 - 1)) + 1
 
 
-def _simulation(job: Job, system: openmm.System, seed: int) -> app.Simulation:
-    config = job.config
+def _simulation(
+    config: SampleConfig, atomistic: AtomisticSystem, system: openmm.System, seed: int
+) -> app.Simulation:
     integrator = openmm.LangevinMiddleIntegrator(
         config.temperature, config.friction, config.timestep * 1e-3
     )
     integrator.setRandomNumberSeed(seed)
     platform = openmm.Platform.getPlatformByName(PLATFORM)
-    return app.Simulation(job.atomistic.topology, system, integrator, platform, {"Threads": "1"})
+    return app.Simulation(atomistic.topology, system, integrator, platform, {"Threads": "1"})
 
 
 def _start(
