@@ -1,0 +1,186 @@
+"""Writing and reading model files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openmmcg.export._script import Scriptable, load_archive, save_archive, script
+from openmmcg.export.archive import add_card, read_bytes, split_card
+from openmmcg.export.card import check_card, check_format, make_card
+from openmmcg.export.contract import check_contract, model_dtype
+from openmmcg.files import atomic_path
+from openmmcg.models import CGNetwork
+
+
+def to_bytes(
+    model: Scriptable,
+    *,
+    cutoff: float | None = None,
+    bead_types: Sequence[str] | None = None,
+    temperature: float,
+    interface: str = "pairs",
+    parameters: Mapping[str, float] | None = None,
+    temperature_range: Sequence[float] | None = None,
+    architecture: Mapping[str, Any] | None = None,
+    mapping: Mapping[str, Any] | None = None,
+    topology: Mapping[str, Any] | None = None,
+    priors: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    n_beads: int | None = None,
+) -> bytes:
+    """Make a model file in memory.
+
+    Parameters
+    ----------
+    model : CGNetwork, torch.jit.ScriptModule or torch.jit.ScriptFunction
+        Anything whose ``forward`` honours the interface. It is tried on a few beads first.
+    cutoff : float
+        Range of the pair list in nm; 0 for a model of positions. A CGNetwork knows its own.
+    bead_types : sequence of str
+        Vocabulary of bead types. A CGNetwork knows its own.
+    temperature : float
+        Temperature of the data in K; the default of the Context parameter.
+    interface : {"pairs", "positions"}
+        ``pairs``: the call of `CGNetwork.forward`. ``positions``: ``forward(positions[, box][,
+        parameters...])`` giving the energy, or energy and forces.
+    parameters : mapping of str to float, optional
+        Global parameters beyond the temperature with their defaults.
+    temperature_range : pair of float, optional
+        Temperatures in K for which the model is meant.
+    architecture : mapping, optional
+        Name and hyperparameters. A CGNetwork knows its own.
+    mapping, topology, priors, training : mapping, optional
+        JSON-able records: recipe of the mapping, one molecule's topology, priors as of
+        `PriorSet.to_dict`, provenance.
+    n_beads : int, optional
+        Number of beads that a model of positions takes, if that is fixed.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        If the model does not honour the interface or an entry is not usable.
+    """
+    if isinstance(model, CGNetwork):
+        cutoff, bead_types, architecture = _network_facts(model, cutoff, bead_types, architecture)
+    if interface == "positions":
+        cutoff, bead_types = cutoff or 0.0, bead_types or []
+    if cutoff is None or bead_types is None:
+        raise ValueError("A scripted model needs cutoff (nm) and bead_types; give both.")
+    module = script(model)
+    card = make_card(
+        interface=interface,
+        architecture=architecture,
+        bead_types=bead_types,
+        cutoff=cutoff,
+        dtype=model_dtype(module),
+        temperature=temperature,
+        temperature_range=temperature_range,
+        parameters=parameters,
+        mapping=mapping,
+        topology=topology,
+        priors=priors,
+        training=training,
+    )
+    check_contract(module, card, n_beads)
+    return add_card(save_archive(module), card)
+
+
+def save(model: Scriptable, path: str | os.PathLike[str], **card: Any) -> Path:
+    """Write a model file; keyword arguments and errors as of `to_bytes`.
+
+    The file is a TorchScript archive that plain `torch.jit.load` opens, in Python or C++, with
+    neither the network's class nor this package.
+
+    Parameters
+    ----------
+    model : CGNetwork, torch.jit.ScriptModule or torch.jit.ScriptFunction
+        The model.
+    path : path-like
+        Where to write, by custom ``NAME.cg.pt``.
+    **card
+        What `to_bytes` takes.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    data = to_bytes(model, **card)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
+def read_card(source: str | os.PathLike[str] | bytes) -> dict[str, Any]:
+    """Read and check the card of a model file; no code of the model is loaded.
+
+    Parameters
+    ----------
+    source : path-like or bytes
+        The model file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no model file, damaged, changed, or of another format version.
+    """
+    data, name = read_bytes(source)
+    card, found = split_card(data, name)
+    check_format(card, name)
+    if card.get("sha256") != found:
+        raise ValueError(
+            f"{name} was changed after it was written: its contents have SHA-256 {found}, but "
+            f"its card says {card.get('sha256')}; copy or export it again."
+        )
+    check_card(card, name)
+    return card
+
+
+def load_script(source: str | os.PathLike[str] | bytes) -> torch.jit.ScriptModule:
+    """Load the network of a model file onto the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    source : path-like or bytes
+        The model file; checked as by `read_card`.
+
+    Returns
+    -------
+    torch.jit.ScriptModule
+    """
+    read_card(source)
+    return load_archive(read_bytes(source)[0]).eval()
+
+
+def _network_facts(
+    model: CGNetwork,
+    cutoff: float | None,
+    bead_types: Sequence[str] | None,
+    architecture: Mapping[str, Any] | None,
+) -> tuple[float, Sequence[str], Mapping[str, Any]]:
+    if cutoff is not None and cutoff != model.cutoff:
+        raise ValueError(
+            f"The cutoff was given as {cutoff} nm, but the network was made for {model.cutoff} nm."
+        )
+    if bead_types is not None and tuple(bead_types) != model.bead_types:
+        raise ValueError(
+            f"The bead types were given as {list(bead_types)}, but the network was made for "
+            f"{list(model.bead_types)}."
+        )
+    known = {"name": model.name, "hyperparameters": model.hyperparameters}
+    return model.cutoff, model.bead_types, architecture or known

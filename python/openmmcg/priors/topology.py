@@ -1,0 +1,99 @@
+"""Bonds, angles and stereocentres of a bead graph, in an order that relabelling keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike
+
+Branch = tuple[tuple[str, ...], ...]
+
+
+def bead_graph(names: Sequence[str], bonds: ArrayLike) -> nx.Graph:
+    """Graph of beads with their type names as attribute ``name``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Type name of every bead.
+    bonds : array_like of int, shape (n_bonds, 2)
+        Bonded beads.
+
+    Returns
+    -------
+    networkx.Graph
+
+    Raises
+    ------
+    ValueError
+        If a bond names a bead that does not exist, or a bead twice.
+    """
+    graph = nx.Graph()
+    graph.add_nodes_from((bead, {"name": name}) for bead, name in enumerate(names))
+    for i, j in np.asarray(bonds, dtype=np.int64).reshape(-1, 2).tolist():
+        if i == j or i not in graph or j not in graph:
+            raise ValueError(
+                f"Bond {i}-{j} must join two different beads of 0 to {len(names) - 1}; check the "
+                "topology."
+            )
+        graph.add_edge(i, j)
+    return graph
+
+
+def bond_terms(graph: nx.Graph) -> np.ndarray:
+    """All bonds, shape (n, 2), ends ordered by type name."""
+    return _rows((_by_name(graph, (i, j)) for i, j in graph.edges), 2)
+
+
+def angle_terms(graph: nx.Graph) -> np.ndarray:
+    """All pairs of bonds that share a bead, shape (n, 3), ends ordered by type name."""
+    found = []
+    for centre in graph:
+        neighbours = sorted(graph[centre])
+        for rank, i in enumerate(neighbours):
+            for k in neighbours[rank + 1 :]:
+                first, last = _by_name(graph, (i, k))
+                found.append((first, centre, last))
+    return _rows(found, 3)
+
+
+def stereocentre_terms(graph: nx.Graph) -> np.ndarray:
+    """One signed improper for each stereocentre, shape (n, 4).
+
+    A stereocentre is a bead with three or more neighbours of which no two are alike. Neighbours
+    are compared, in the manner of the Cahn-Ingold-Prelog rules, by their type name, then by the
+    sorted names of the beads one bond further away from the centre, and so on. The torsion runs
+    over the first neighbour, the centre, and the second and third neighbour. So the order, and
+    with it the sign of the torsion, depends on the surroundings and not on how beads are
+    numbered. One improper fixes the handedness also of a bead with four neighbours.
+    """
+    found = []
+    for centre in graph:
+        ranked = sorted(
+            (_branch(graph, centre, neighbour), neighbour) for neighbour in graph[centre]
+        )
+        branches = [branch for branch, _ in ranked]
+        if len(ranked) >= 3 and all(a != b for a, b in pairwise(branches)):
+            first, second, third = (neighbour for _, neighbour in ranked[:3])
+            found.append((first, centre, second, third))
+    return _rows(found, 4)
+
+
+def _branch(graph: nx.Graph, centre: int, neighbour: int) -> Branch:
+    rest = nx.restricted_view(graph, [centre], [])
+    layers = nx.bfs_layers(rest, [neighbour])
+    return tuple(tuple(sorted(graph.nodes[bead]["name"] for bead in layer)) for layer in layers)
+
+
+def _by_name(graph: nx.Graph, ends: tuple[int, int]) -> tuple[int, int]:
+    i, j = ends
+    names = graph.nodes
+    return (i, j) if (names[i]["name"], i) <= (names[j]["name"], j) else (j, i)
+
+
+def _rows(terms: object, size: int) -> np.ndarray:
+    array = np.array(sorted(terms), dtype=np.int64)  # type: ignore[call-overload]
+    return array.reshape(-1, size)
