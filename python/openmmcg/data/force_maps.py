@@ -126,9 +126,7 @@ def _refuse_split(mapping: Mapping, clusters: list[list[int]]) -> None:
         )
 
 
-def _optimal(
-    mapping: Mapping, clusters: list[list[int]], forces: np.ndarray | None
-) -> np.ndarray:
+def _optimal(mapping: Mapping, clusters: list[list[int]], forces: np.ndarray | None) -> np.ndarray:
     """Minimise the mean square of B f under B Mᵀ = I, with equal weights within clusters.
 
     With C the matrix that spreads one weight per cluster over its atoms, P = Cᵀ⟨Σ f fᵀ⟩C and
