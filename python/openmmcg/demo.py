@@ -107,13 +107,18 @@ class Stages:
         return cls(
             SampleConfig(
                 output=dataset,
-                length=1.0 * scale,
+                length=1.6 * scale,
+                frame_interval=0.06,
                 bias="metadynamics",
                 bias_length=0.5 * scale,
                 seed=seed,
             ),
             TrainConfig(
-                dataset=dataset, output=training, epochs=max(1, round(25 * scale)), seed=seed
+                dataset=dataset,
+                output=training,
+                epochs=max(1, round(12 * scale)),
+                batch_size=512,
+                seed=seed,
             ),
             ExportConfig(training=training, output=model),
             RunConfig(
@@ -121,7 +126,8 @@ class Stages:
                 output=simulation,
                 dataset=dataset,
                 bias=str(bias_path(dataset)),
-                length=0.1 * scale,
+                length=0.06 * scale,
+                timestep=4.0,
                 equilibration=5.0 * min(1.0, scale),
                 seed=seed,
             ),
