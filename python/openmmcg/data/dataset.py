@@ -147,6 +147,14 @@ class Dataset:
         return self._read("walkers")
 
     @cached_property
+    def force_errors(self) -> np.ndarray | None:
+        """Standard errors (n_frames, n_beads, 3) float32, kJ/mol/nm, of mean forces at fixed beads.
+
+        None if the forces are those of single configurations.
+        """
+        return self._read("force_errors") if "force_errors" in self._node else None
+
+    @cached_property
     def types(self) -> np.ndarray:
         """Bead types (n_beads,) int64, 0-based index into `type_names`."""
         return np.array(self._node.attrs["types"], dtype=np.int64)

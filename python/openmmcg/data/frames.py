@@ -33,6 +33,7 @@ LAYOUT = {
     "weights": Layout("<f8", "1"),
     "bias_energies": Layout("<f8", "kJ/mol"),
     "walkers": Layout("<i4", "1"),
+    "force_errors": Layout("<f4", "kJ/mol/nm", "beads", optional=True),
 }
 
 
@@ -62,6 +63,8 @@ class Frames:
     weights : (n_frames,), optional
         1 if not given.
     boxes : (n_frames, 3, 3), optional
+    force_errors : (n_frames, n_beads, 3), optional
+        Standard errors of forces that are averages at fixed beads.
     """
 
     positions: np.ndarray
@@ -72,6 +75,7 @@ class Frames:
     walkers: np.ndarray
     weights: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    force_errors: np.ndarray | None = None
 
     @property
     def n_frames(self) -> int:

@@ -97,7 +97,8 @@ def _append(node: h5py.Group, n_beads: int, frames: Frames) -> None:
             "expected (n_frames, n_beads, 3)."
         )
     if len(node) and set(arrays) != set(node):
-        raise ValueError("Either all frames of a dataset have boxes or none.")
+        different = ", ".join(sorted(set(arrays) ^ set(node)))
+        raise ValueError(f"Either all frames of a dataset have {different} or none.")
     for name, array in arrays.items():
         layout = LAYOUT[name]
         shape = layout.frame_shape(n_beads)
