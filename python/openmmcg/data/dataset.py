@@ -1,15 +1,16 @@
 """Mapped datasets: one HDF5 file, one group a system, units as attributes.
 
 Layout of a group: the arrays of `openmmcg.data.frames.LAYOUT`, each with the attribute "units",
-and the attributes types, type_names, bonds, molecules, masses, mapping (JSON), mapping_hash,
-force_map, source (JSON) and topology (JSON). Forces are full mapped forces: priors are subtracted
-by whoever trains.
+the attributes mapping_hash, force_map and position_noise, and the subgroup "metadata" with types,
+type_names, bonds, molecules, masses, constraints and, as JSON, mapping, topology, atomistic and
+source. Forces are full mapped forces: priors are subtracted by whoever trains.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,9 @@ import h5py
 import mdtraj as md
 import numpy as np
 
-from openmmcg.data.frames import ATTRIBUTES, FORMAT, FORMAT_VERSION, LAYOUT, Frames
-from openmmcg.mapping import topology_from_dict
+from openmmcg.data.frames import LAYOUT, Frames
+from openmmcg.data.opening import check_group, choose_group, open_file
+from openmmcg.mapping import Mapping, topology_from_dict
 
 
 class Dataset:
@@ -58,18 +60,10 @@ class Dataset:
             If it is no dataset, damaged, of a newer format, or the group is missing or needed.
         """
         file_path = Path(path)
-        if not file_path.is_file():
-            raise FileNotFoundError(f"No dataset {file_path}; `openmm-cg sample` writes one.")
+        file = open_file(file_path)
         try:
-            file = h5py.File(file_path, "r")
-        except OSError as error:
-            raise ValueError(
-                f"{file_path} is not an HDF5 file or is truncated ({error}); write it again."
-            ) from error
-        try:
-            _check_format(file, file_path)
-            name = _choose_group(file, file_path, group)
-            _check_group(file[name], file_path)
+            name = choose_group(file, file_path, group)
+            check_group(file[name], file_path)
         except BaseException:
             file.close()
             raise
@@ -96,10 +90,15 @@ class Dataset:
             raise ValueError(f"{self.path} is closed; read what you need before closing it.")
         return self._file[self.name]
 
+    @property
+    def growing(self) -> bool:
+        """Whether a writer that appends has the file open or was killed; see `dataset_writer`."""
+        return bool(self._node.file.swmr_mode)
+
     @cached_property
     def n_frames(self) -> int:
-        """Number of frames."""
-        return int(self._node["positions"].shape[0])
+        """Number of frames; of a file whose writer was killed, those that are complete."""
+        return min(len(self._node[name]) for name in LAYOUT if name in self._node)
 
     @cached_property
     def n_beads(self) -> int:
@@ -117,9 +116,9 @@ class Dataset:
         return self._read("forces")
 
     @cached_property
-    def energies(self) -> np.ndarray:
-        """Atomistic potential energies (n_frames,), kJ/mol, without any bias."""
-        return self._read("energies")
+    def energies(self) -> np.ndarray | None:
+        """Atomistic potential energies (n_frames,), kJ/mol, without any bias; None if unknown."""
+        return self._read("energies") if "energies" in self._node else None
 
     @cached_property
     def temperatures(self) -> np.ndarray:
@@ -157,32 +156,32 @@ class Dataset:
     @cached_property
     def types(self) -> np.ndarray:
         """Bead types (n_beads,) int64, 0-based index into `type_names`."""
-        return np.array(self._node.attrs["types"], dtype=np.int64)
+        return np.array(self._metadata("types"), dtype=np.int64)
 
     @cached_property
     def type_names(self) -> tuple[str, ...]:
         """Vocabulary of bead types."""
-        return tuple(str(name) for name in self._node.attrs["type_names"])
+        return tuple(str(name) for name in self._metadata("type_names"))
 
     @cached_property
     def bonds(self) -> np.ndarray:
         """CG bonds (n_bonds, 2) int64."""
-        return np.array(self._node.attrs["bonds"], dtype=np.int64).reshape(-1, 2)
+        return np.array(self._metadata("bonds"), dtype=np.int64).reshape(-1, 2)
 
     @cached_property
     def molecules(self) -> np.ndarray:
         """Molecule of every bead (n_beads,) int64."""
-        return np.array(self._node.attrs["molecules"], dtype=np.int64)
+        return np.array(self._metadata("molecules"), dtype=np.int64)
 
     @cached_property
     def masses(self) -> np.ndarray:
         """Bead masses (n_beads,), Da."""
-        return np.array(self._node.attrs["masses"], dtype=np.float64)
+        return np.array(self._metadata("masses"), dtype=np.float64)
 
     @cached_property
     def mapping(self) -> dict[str, Any]:
         """Definition of the mapping, see `openmmcg.mapping.Mapping.from_dict`."""
-        return dict(json.loads(self._node.attrs["mapping"]))
+        return dict(json.loads(self._metadata("mapping")))
 
     @cached_property
     def mapping_hash(self) -> str:
@@ -197,75 +196,88 @@ class Dataset:
     @cached_property
     def source(self) -> dict[str, Any]:
         """Provenance: configuration, versions, force field."""
-        return dict(json.loads(self._node.attrs["source"]))
+        return dict(json.loads(self._metadata("source")))
 
     @cached_property
     def topology(self) -> md.Topology:
         """CG topology: bead names, residues, bonds."""
-        return topology_from_dict(json.loads(self._node.attrs["topology"]))
+        return topology_from_dict(json.loads(self._metadata("topology")))
 
-    def frames(self) -> Frames:
-        """Return all arrays over frames."""
-        return Frames(**{name: getattr(self, name) for name in LAYOUT})
+    @cached_property
+    def atomistic(self) -> md.Topology | None:
+        """Topology of the atoms that were mapped; None in files that do not hold it."""
+        text = self._metadata("atomistic")
+        return None if text is None else topology_from_dict(json.loads(text))
 
-    def _read(self, name: str) -> np.ndarray:
+    @cached_property
+    def constraints(self) -> np.ndarray | None:
+        """Atom pairs (n_constraints, 2) int64 that were kept rigid; None if not recorded."""
+        pairs = self._metadata("constraints")
+        return None if pairs is None else np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def position_noise(self) -> float:
+        """Standard deviation of noise that was added to the positions, nm; 0 if none was.
+
+        The forces then are labels of the potential of mean force of the noised beads.
+        """
+        return float(self._node.attrs.get("position_noise", 0.0))
+
+    def mapping_on_atoms(self) -> Mapping:
+        """Return the mapping on the atomistic topology, as it was when the dataset was made.
+
+        Raises
+        ------
+        ValueError
+            If the file holds no atomistic topology, or the definition gives another mapping
+            now.
+        """
+        if self.atomistic is None:
+            raise ValueError(
+                f"{self.path} does not hold the atomistic topology; make the mapping with "
+                "Mapping.from_dict(dataset.mapping, topology)."
+            )
+        mapping = Mapping.from_dict(self.mapping, self.atomistic)
+        if mapping.hash != self.mapping_hash:
+            raise ValueError(
+                f"{self.path}: the mapping {mapping.name!r} made from its definition is not the "
+                "one that made the frames (their hashes differ); the file was changed or its "
+                "definition is read differently now, write it again."
+            )
+        return mapping
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Frames:
+        """Return all arrays over frames, or those of the frames from `start` up to `stop`.
+
+        A part is read anew at each call and not kept.
+        """
+        if start == 0 and stop is None:
+            return Frames(**{name: getattr(self, name) for name in LAYOUT})
+        rows = slice(*slice(start, stop).indices(self.n_frames))
+        present = [name for name in LAYOUT if name in self._node]
+        return Frames(**{**dict.fromkeys(LAYOUT), **{n: self._read(n, rows) for n in present}})
+
+    def chunks(self, n_frames: int = 1000) -> Iterator[Frames]:
+        """Yield all frames in pieces of at most `n_frames`."""
+        for start in range(0, self.n_frames, n_frames):
+            yield self.frames(start, start + n_frames)
+
+    def _read(self, name: str, rows: slice | None = None) -> np.ndarray:
         node = self._node
         try:
-            return np.asarray(node[name][...])
+            return np.asarray(node[name][rows or slice(self.n_frames)])
         except OSError as error:
             raise ValueError(
                 f"{self.path}: the array {name!r} cannot be read, the file is damaged; "
                 "write it again."
             ) from error
 
-
-def _check_format(file: h5py.File, path: Path) -> None:
-    found = file.attrs.get("format")
-    if found != FORMAT:
-        raise ValueError(
-            f"{path} is an HDF5 file but not a dataset of openmmcg (format {found!r}); "
-            "`openmm-cg sample` writes one."
-        )
-    version = file.attrs.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has dataset format {version}, this openmmcg reads {FORMAT_VERSION}; "
-            "update openmmcg."
-        )
-
-
-def _choose_group(file: h5py.File, path: Path, group: str | None) -> str:
-    names = list(file)
-    if group is None and len(names) == 1:
-        return str(names[0])
-    if group is None or group not in names:
-        raise ValueError(
-            f"{path} holds the systems {', '.join(names) or '(none)'}; "
-            f"{'name one of them' if group is None else f'there is no {group!r}'}."
-        )
-    return group
-
-
-def _check_group(node: h5py.Group, path: Path) -> None:
-    lacking = [n for n, layout in LAYOUT.items() if n not in node and not layout.optional]
-    lacking += [n for n in ATTRIBUTES if n not in node.attrs]
-    if lacking:
-        raise ValueError(
-            f"{path}: the system {node.name!r} lacks {', '.join(lacking)}; write it again."
-        )
-    n_frames, n_beads = (*node["positions"].shape, 0, 0)[:2]
-    for name, layout in LAYOUT.items():
-        if name not in node:
-            continue
-        expected = (n_frames, *layout.frame_shape(n_beads))
-        if node[name].shape != expected:
-            raise ValueError(
-                f"{path}: the array {name!r} has shape {node[name].shape}, expected {expected}; "
-                "the file is damaged, write it again."
-            )
-        units = node[name].attrs.get("units")
-        if units != layout.units:
-            raise ValueError(
-                f"{path}: the array {name!r} has units {units!r}, expected {layout.units!r}; "
-                "convert it."
-            )
+    def _metadata(self, name: str) -> Any:
+        """Return an array, a list of names or a text of JSON; None if it is not in the file."""
+        node = self._node
+        if "metadata" not in node:  # format version 1
+            return node.attrs.get(name)
+        if name not in node["metadata"]:
+            return None
+        data = node["metadata"][name]
+        return data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]

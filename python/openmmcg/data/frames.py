@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FORMAT = "openmmcg-dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Layout:
 LAYOUT = {
     "positions": Layout("<f4", "nm", "beads"),
     "forces": Layout("<f4", "kJ/mol/nm", "beads"),
-    "energies": Layout("<f8", "kJ/mol"),
+    "energies": Layout("<f8", "kJ/mol", optional=True),
     "temperatures": Layout("<f8", "K"),
     "boxes": Layout("<f4", "nm", "box", optional=True),
     "weights": Layout("<f8", "1"),
@@ -36,19 +36,26 @@ LAYOUT = {
     "force_errors": Layout("<f4", "kJ/mol/nm", "beads", optional=True),
 }
 
+ATTRIBUTES = ("mapping_hash", "force_map", "position_noise")
+"""Short values, attributes of the group."""
 
-ATTRIBUTES = (
+METADATA = (
     "types",
     "type_names",
     "bonds",
     "molecules",
     "masses",
     "mapping",
-    "mapping_hash",
-    "force_map",
     "source",
     "topology",
+    "atomistic",
+    "constraints",
 )
+"""Values that grow with the system, arrays and JSON in the subgroup "metadata": attributes of an
+HDF5 object must not exceed 64 KiB. Version 1 kept them in attributes all the same."""
+
+OPTIONAL = ("atomistic", "constraints", "position_noise")
+"""Those of `ATTRIBUTES` and `METADATA` that may be missing; version 1 has none of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,8 @@ class Frames:
     Attributes
     ----------
     positions, forces : (n_frames, n_beads, 3)
-    energies, temperatures, bias_energies : (n_frames,)
+    energies : (n_frames,) or None
+    temperatures, bias_energies : (n_frames,)
     walkers : (n_frames,) int
     weights : (n_frames,), optional
         1 if not given.
@@ -69,7 +77,7 @@ class Frames:
 
     positions: np.ndarray
     forces: np.ndarray
-    energies: np.ndarray
+    energies: np.ndarray | None
     temperatures: np.ndarray
     bias_energies: np.ndarray
     walkers: np.ndarray
