@@ -116,8 +116,7 @@ class Stages:
             TrainConfig(
                 dataset=dataset,
                 output=training,
-                epochs=max(1, round(12 * scale)),
-                batch_size=512,
+                epochs=max(1, round(20 * scale)),
                 seed=seed,
             ),
             ExportConfig(training=training, output=model),
@@ -126,7 +125,7 @@ class Stages:
                 output=simulation,
                 dataset=dataset,
                 bias=str(bias_path(dataset)),
-                length=0.06 * scale,
+                length=0.12 * scale,
                 timestep=4.0,
                 equilibration=5.0 * min(1.0, scale),
                 seed=seed,
