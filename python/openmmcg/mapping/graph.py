@@ -7,6 +7,22 @@ from collections.abc import Mapping
 import mdtraj as md
 import networkx as nx
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+
+def bonds(topology: md.Topology) -> np.ndarray:
+    """Return the bonded atoms (n_bonds, 2) int64 of a topology."""
+    pairs = [(a.index, b.index) for a, b in topology.bonds]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def components(topology: md.Topology) -> np.ndarray:
+    """Return the 0-based molecule (connected part) of every atom, (n_atoms,) int64."""
+    ends = bonds(topology)
+    size = topology.n_atoms
+    graph = sparse.coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def molecular_graph(topology: md.Topology) -> nx.Graph:
@@ -89,48 +105,3 @@ def bead_molecules(graph: nx.Graph, owner: np.ndarray, n_beads: int) -> np.ndarr
             part[bead] = number
     _, first, inverse = np.unique(part, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
-
-
-Layers = list[tuple[np.ndarray, np.ndarray]]
-
-
-def spanning_layers(graph: nx.Graph) -> Layers:
-    """Return (parents, children) of a spanning forest, one pair of arrays per depth."""
-    layers: list[tuple[list[int], list[int]]] = []
-    for atoms in nx.connected_components(graph):
-        depth = {min(atoms): 0}
-        for parent, child in nx.bfs_edges(graph, min(atoms)):
-            depth[child] = depth[parent] + 1
-            if depth[child] > len(layers):
-                layers.append(([], []))
-            layers[depth[child] - 1][0].append(parent)
-            layers[depth[child] - 1][1].append(child)
-    return [(np.array(p, dtype=np.int64), np.array(c, dtype=np.int64)) for p, c in layers]
-
-
-def make_whole(positions: np.ndarray, box: np.ndarray, layers: Layers) -> np.ndarray:
-    """Move atoms by box vectors so that bonded atoms are nearest images of each other.
-
-    Parameters
-    ----------
-    positions : (..., n_atoms, 3)
-        Positions in nm.
-    box : (..., 3, 3)
-        Box vectors as rows in OpenMM's reduced form (lower triangular), nm.
-    layers : list
-        From `spanning_layers`.
-
-    Returns
-    -------
-    (..., n_atoms, 3) array
-        A copy with whole molecules; the first atom of each molecule stays where it is.
-    """
-    whole = np.array(positions, dtype=np.float64)
-    vectors = np.asarray(box, dtype=np.float64)
-    for parents, children in layers:
-        step = whole[..., children, :] - whole[..., parents, :]
-        for k in (2, 1, 0):
-            vector = vectors[..., None, k, :]
-            step = step - np.round(step[..., k : k + 1] / vector[..., k : k + 1]) * vector
-        whole[..., children, :] = whole[..., parents, :] + step
-    return whole

@@ -14,11 +14,17 @@ from typing import Any
 
 import mdtraj as md
 import numpy as np
+from scipy import sparse as sp
 
 from openmmcg.mapping import graph as graphs
 from openmmcg.mapping.definition import BeadTemplate, MappingDefinition
 from openmmcg.mapping.encoding import BeadIdentity, Encoding, encode
+from openmmcg.mapping.molecules import MoleculeGroup, group_molecules
 from openmmcg.mapping.topology import as_mdtraj, bead_topology
+from openmmcg.mapping.transform import Product, check_box, unwrapped_product
+
+_HASH_BLOCK = 1 << 22
+"""Numbers of the dense matrix that are hashed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +35,8 @@ class Mapping:
     ----------
     name : str
         Name of the mapping's definition.
-    matrix : (n_beads, n_atoms) float64
-        Non-negative weights; every row sums to 1.
+    sparse : (n_beads, n_atoms) scipy.sparse.csr_array
+        Non-negative weights; every row sums to 1. `matrix` is the same as a dense array.
     types : (n_beads,) int64
         0-based index into `type_names`.
     type_names : tuple of str
@@ -45,43 +51,66 @@ class Mapping:
         that the total mass of a molecule is kept.
     topology : mdtraj.Topology
         Beads with the residues and chains of the atomistic topology.
+    atomistic : mdtraj.Topology
+        The atoms that the mapping was made for.
     definition : MappingDefinition
         The templates this mapping was made from.
     """
 
     name: str
-    matrix: np.ndarray
+    sparse: sp.csr_array
     types: np.ndarray
     type_names: tuple[str, ...]
     bonds: np.ndarray
     molecules: np.ndarray
     masses: np.ndarray
     topology: md.Topology
+    atomistic: md.Topology = field(repr=False)
     definition: MappingDefinition
-    _layers: graphs.Layers = field(repr=False)
 
     @property
     def n_beads(self) -> int:
         """Number of beads."""
-        return int(self.matrix.shape[0])
+        return int(self.sparse.shape[0])
 
     @property
     def n_atoms(self) -> int:
         """Number of atoms of the atomistic topology."""
-        return int(self.matrix.shape[1])
+        return int(self.sparse.shape[1])
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """The matrix M (n_beads, n_atoms) as a dense float64 array."""
+        return self.sparse.toarray()
 
     @cached_property
     def slice_atoms(self) -> np.ndarray:
         """Atom index (n_beads,) of every bead that is one atom, -1 for beads of several."""
-        single = (self.matrix != 0).sum(axis=1) == 1
-        return np.where(single, self.matrix.argmax(axis=1), -1)
+        first = self.sparse.indices[self.sparse.indptr[:-1]].astype(np.int64)
+        return np.where(np.diff(self.sparse.indptr) == 1, first, -1)
+
+    @cached_property
+    def molecule_groups(self) -> list[MoleculeGroup]:
+        """Molecules that are alike, with their atoms and beads; those without beads left out."""
+        names = [bead.name for bead in self.topology.atoms]
+        return group_molecules(self.atomistic, self._components, self.sparse, names)
+
+    @cached_property
+    def _components(self) -> np.ndarray:
+        return graphs.components(self.atomistic)
+
+    @cached_property
+    def _product(self) -> Product:
+        return unwrapped_product(self.sparse, graphs.bonds(self.atomistic), self._components)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) over matrix, types, type names and bonds."""
         digest = hashlib.sha256()
-        digest.update(json.dumps([self.matrix.shape, self.type_names]).encode())
-        digest.update(self.matrix.astype("<f8").tobytes())
+        digest.update(json.dumps([self.sparse.shape, self.type_names]).encode())
+        rows = max(1, _HASH_BLOCK // self.n_atoms)
+        for start in range(0, self.n_beads, rows):
+            digest.update(self.sparse[start : start + rows].toarray().astype("<f8").tobytes())
         digest.update(self.types.astype("<i8").tobytes())
         digest.update(self.bonds.astype("<i8").tobytes())
         return digest.hexdigest()
@@ -91,7 +120,7 @@ class Mapping:
 
         Parameters
         ----------
-        positions : (..., n_atoms, 3)
+        positions : (..., n_atoms, 3) float32 or float64
             Atom positions in nm.
         box : (..., 3, 3), optional
             Box vectors as rows in reduced form, nm. If given, molecules are made whole first;
@@ -105,17 +134,16 @@ class Mapping:
         Raises
         ------
         ValueError
-            If the number of atoms differs from the mapping's.
+            If the number of atoms differs from the mapping's, or the box is none in reduced form.
         """
-        atoms = np.asarray(positions, dtype=np.float64)
+        atoms = np.asarray(positions)
         if atoms.ndim < 2 or atoms.shape[-2:] != (self.n_atoms, 3):
             raise ValueError(
                 f"Positions have shape {atoms.shape}, the mapping {self.name!r} needs "
                 f"(..., {self.n_atoms}, 3); pass the atoms of the topology it was made for."
             )
-        if box is not None:
-            atoms = graphs.make_whole(atoms, box, self._layers)
-        return np.asarray(self.matrix @ atoms)
+        boxes = None if box is None else check_box(box, atoms.shape[:-2])
+        return self._product(atoms, boxes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as JSON-able values, see `from_dict`."""
@@ -184,9 +212,12 @@ class Mapping:
         atomistic = as_mdtraj(topology)
         graph = graphs.molecular_graph(atomistic)
         names, members, weights = _place_beads(definition, atomistic)
-        matrix = np.zeros((len(names), atomistic.n_atoms))
-        for bead, (atoms, row) in enumerate(zip(members, weights, strict=True)):
-            matrix[bead, atoms] = row
+        beads = np.repeat(np.arange(len(names)), [len(atoms) for atoms in members])
+        matrix = sp.csr_array(
+            (np.concatenate(weights), (beads, np.concatenate(members))),
+            shape=(len(names), atomistic.n_atoms),
+        )
+        matrix.eliminate_zeros()
         owner = graphs.nearest_bead(graph, _claims(names, members, atomistic))
         bonds = graphs.contracted_bonds(graph, owner)
         types, type_names = encode(_identities(names, members, atomistic), definition.encoding)
@@ -197,15 +228,15 @@ class Mapping:
         )
         return cls(
             name=definition.name,
-            matrix=matrix,
+            sparse=matrix,
             types=types,
             type_names=type_names,
             bonds=bonds,
             molecules=graphs.bead_molecules(graph, owner, len(names)),
             masses=masses,
             topology=bead_topology(atomistic, names, members, bonds),
+            atomistic=atomistic,
             definition=definition,
-            _layers=graphs.spanning_layers(graph),
         )
 
 
