@@ -104,6 +104,39 @@ class CGNetwork(nn.Module):
         )
         return energy.detach(), -gradient, derivatives
 
+    def system_energies(
+        self,
+        positions: Tensor,
+        types: Tensor,
+        pairs: Tensor,
+        shifts: Tensor,
+        edge_types: Tensor,
+        parameters: Tensor,
+        system: Tensor,
+        n_systems: int,
+    ) -> Tensor:
+        """Energies of a batch of different systems, differentiable to any order.
+
+        Systems are laid one after the other as beads without pairs between them; there may be
+        several molecules, boxes and sizes among them.
+
+        Parameters
+        ----------
+        positions, types, pairs, shifts, edge_types, parameters : torch.Tensor
+            As in `forward`, of all systems together.
+        system : torch.Tensor of int64, shape (N,)
+            To which system a bead belongs.
+        n_systems : int
+            Number of systems.
+
+        Returns
+        -------
+        torch.Tensor, shape (n_systems,)
+            kJ/mol.
+        """
+        energies = self.bead_energies(positions, types, pairs, shifts, edge_types, parameters)
+        return energies.new_zeros(n_systems).index_add(0, system, energies)
+
     def molecule_energies(
         self, positions: Tensor, types: Tensor, template: PairTemplate, parameters: Tensor
     ) -> Tensor:

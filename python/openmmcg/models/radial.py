@@ -1,19 +1,24 @@
-"""Functions of one distance: the radial basis and the cutoff envelope."""
+"""Functions of one distance: radial bases and cutoff envelopes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+ENVELOPES = ("quintic", "cosine")
+BASES = ("gaussian", "bessel", "expnorm")
 
-def envelope(distance: Tensor, cutoff: float) -> Tensor:
-    """Switch from 1 at zero distance to 0 at the cutoff with two continuous derivatives.
 
-    The quintic 1 - 10 x^3 + 15 x^4 - 6 x^5, x = d / cutoff (Ebert et al., Texturing and
-    Modeling, 2003; as cutoff function in PhysNet, Unke & Meuwly, JCTC 15:3678, 2019). Value and
-    derivative are exactly zero beyond the cutoff.
+def envelope(distance: Tensor, cutoff: float, kind: str = "quintic") -> Tensor:
+    """Switch from 1 at zero distance to 0 at the cutoff.
+
+    With x = d / cutoff, the quintic 1 - 10 x^3 + 15 x^4 - 6 x^5 has two continuous derivatives
+    (Ebert et al., Texturing and Modeling, 2003; as cutoff function in PhysNet, Unke & Meuwly,
+    JCTC 15:3678, 2019); the cosine (1 + cos pi x) / 2 has one (Behler, J. Chem. Phys. 134:074106,
+    2011; in CGSchNet). Value and derivative are exactly zero beyond the cutoff.
 
     Parameters
     ----------
@@ -21,6 +26,8 @@ def envelope(distance: Tensor, cutoff: float) -> Tensor:
         Distances in nm, any shape.
     cutoff : float
         Cutoff in nm.
+    kind : str, default "quintic"
+        One of `ENVELOPES`.
 
     Returns
     -------
@@ -28,6 +35,10 @@ def envelope(distance: Tensor, cutoff: float) -> Tensor:
         Same shape as `distance`.
     """
     x = torch.clamp(distance / cutoff, max=1.0)
+    if kind == "cosine":
+        # The cosine of pi is not -1 in floating point at every precision, so what should be
+        # nothing is made nothing.
+        return torch.where(x < 1.0, 0.5 + 0.5 * torch.cos(math.pi * x), torch.zeros_like(x))
     return 1.0 - x * x * x * (10.0 - 15.0 * x + 6.0 * x * x)
 
 
@@ -61,9 +72,17 @@ class RadialBasis(nn.Module):
         Range in nm, see `envelope`.
     ranges : sequence of pairs of float
         Centres of the first and the last function for each edge type, in nm.
+    envelope : str, default "quintic"
+        See `envelope`.
     """
 
-    def __init__(self, count: int, cutoff: float, ranges: Sequence[Sequence[float]]) -> None:
+    def __init__(
+        self,
+        count: int,
+        cutoff: float,
+        ranges: Sequence[Sequence[float]],
+        envelope: str = "quintic",
+    ) -> None:
         super().__init__()
         grids = [torch.linspace(low, high, count) for low, high in ranges]
         widths = [[(high - low) / (count - 1)] for low, high in ranges]
@@ -72,6 +91,11 @@ class RadialBasis(nn.Module):
         self.register_buffer("centers", torch.stack(grids))
         self.register_buffer("widths", torch.tensor(widths))
         self.cutoff = cutoff
+        self.envelope = envelope
+
+    def initial_std(self) -> float:
+        """Deviation of coefficients for sums of unit variance; two neighbours overlap."""
+        return math.sqrt(0.5)
 
     def forward(self, distance: Tensor, edge_types: Tensor) -> Tensor:
         """Values of shape (..., count) at distances (...) in nm.
@@ -81,4 +105,78 @@ class RadialBasis(nn.Module):
         centers, widths = self.centers[edge_types], self.widths[edge_types]
         scaled = (distance.unsqueeze(-1) - centers) / widths
         gaussians = torch.exp(-0.5 * scaled * scaled)
-        return gaussians * envelope(distance, self.cutoff).unsqueeze(-1)
+        return gaussians * envelope(distance, self.cutoff, self.envelope).unsqueeze(-1)
+
+
+class BesselBasis(nn.Module):
+    """Spherical Bessel functions of order zero, sqrt(2 / c) sin(n pi d / c) / d, cut off smoothly.
+
+    Orthogonal over the sphere of radius c, the cutoff (Gasteiger, Groß & Günnemann, ICLR 2020,
+    arXiv:2003.03123, eq. 7). Measured in units of the cutoff, so that values are of order one. Few
+    functions suffice, but none of them is local. The same for all edge types.
+
+    Parameters
+    ----------
+    count : int
+        Number of functions.
+    cutoff : float
+        Range in nm.
+    envelope : str, default "quintic"
+        See `envelope`.
+    """
+
+    def __init__(self, count: int, cutoff: float, envelope: str = "quintic") -> None:
+        super().__init__()
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", math.pi * torch.arange(1.0, count + 1.0))
+        self.cutoff = cutoff
+        self.envelope = envelope
+
+    def initial_std(self) -> float:
+        """Deviation of coefficients for sums of about unit variance."""
+        return 0.5 / math.sqrt(len(self.frequencies))
+
+    def forward(self, distance: Tensor, edge_types: Tensor) -> Tensor:
+        """Values of shape (..., count) at distances (...) in nm; edge types play no part."""
+        x = (distance / self.cutoff).unsqueeze(-1)
+        waves = math.sqrt(2.0) * torch.sin(self.frequencies * x) / x
+        return waves * envelope(distance, self.cutoff, self.envelope).unsqueeze(-1)
+
+
+class ExpNormBasis(nn.Module):
+    """Gaussians of exp(-5 d / cutoff): fine at short, coarse at long distance, cut off smoothly.
+
+    exp(-beta_k (exp(-alpha d) - mu_k)^2) with mu even between exp(-alpha cutoff) and 1 and
+    beta = (2 (1 - mu_0) / count)^-2 (PhysNet, Unke & Meuwly, JCTC 15:3678, 2019, eq. 7), and
+    alpha = 5 / cutoff. The same for all edge types.
+
+    Parameters
+    ----------
+    count : int
+        Number of functions.
+    cutoff : float
+        Range in nm.
+    envelope : str, default "quintic"
+        See `envelope`.
+    """
+
+    def __init__(self, count: int, cutoff: float, envelope: str = "quintic") -> None:
+        super().__init__()
+        self.alpha = 5.0 / cutoff
+        start = math.exp(-self.alpha * cutoff)
+        self.means: Tensor
+        self.betas: Tensor
+        self.register_buffer("means", torch.linspace(start, 1.0, count))
+        self.register_buffer("betas", torch.full((count,), (2.0 / count * (1.0 - start)) ** -2))
+        self.cutoff = cutoff
+        self.envelope = envelope
+
+    def initial_std(self) -> float:
+        """Deviation of coefficients for sums of unit variance; two neighbours overlap."""
+        return math.sqrt(0.5)
+
+    def forward(self, distance: Tensor, edge_types: Tensor) -> Tensor:
+        """Values of shape (..., count) at distances (...) in nm; edge types play no part."""
+        off = torch.exp(-self.alpha * distance).unsqueeze(-1) - self.means
+        gaussians = torch.exp(-self.betas * off * off)
+        return gaussians * envelope(distance, self.cutoff, self.envelope).unsqueeze(-1)

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from openmmcg.models.base import CGNetwork
-from openmmcg.models.edge_types import EDGE_TYPE_COUNT
-from openmmcg.models.radial import RadialBasis, distances
+from openmmcg.models.chirality import TripleProducts
+from openmmcg.models.filters import Filters
+from openmmcg.models.options import Ranges, check_sizes, full_ranges, radial_basis
+from openmmcg.models.radial import distances
 from openmmcg.models.template import PairTemplate
-
-
-class Filters(nn.Module):
-    """Continuous filters of all interactions: functions of distance and edge type only.
-
-    A filter is a function of one number for each edge type, so it is expanded in the radial
-    basis directly; a network in between could represent nothing more and costs most of the time
-    of a training step.
-
-    Parameters
-    ----------
-    rbf : int
-        Number of radial basis functions.
-    width : int
-        Number of features.
-    interactions : int
-        Number of interactions.
-    """
-
-    def __init__(self, rbf: int, width: int, interactions: int) -> None:
-        super().__init__()
-        self.coefficients = nn.Parameter(torch.empty(EDGE_TYPE_COUNT, rbf, interactions * width))
-        # About two neighbouring Gaussians overlap, so that filters start with unit variance.
-        nn.init.normal_(self.coefficients, std=math.sqrt(0.5))
-
-    def forward(self, basis: Tensor, edge_types: Tensor) -> Tensor:
-        """Filters (P, interactions * width) of pairs with `basis` (P, rbf) and types (P,)."""
-        chosen = torch.nn.functional.one_hot(edge_types, self.coefficients.size(0)).to(basis.dtype)
-        spread = chosen.unsqueeze(2) * basis.unsqueeze(1)
-        return spread.flatten(1) @ self.coefficients.flatten(0, 1)
-
-    def of_interaction(self, index: int, width: int) -> Tensor:
-        """Coefficients (edge types, rbf, width) of one interaction."""
-        return self.coefficients[:, :, index * width : (index + 1) * width]
 
 
 class InteractionBlock(nn.Module):
@@ -76,8 +43,9 @@ class SchNet(CGNetwork):
     ``x_j * W(|r_ij|, edge type)``; the energy of a bead is read out from its features (Schütt et
     al., J. Chem. Phys. 148:241722, 2018; for coarse-grained beads Husic et al., J. Chem. Phys.
     153:194101, 2020). Distances are the only geometry, so the energy is the same for mirror
-    images; a signed prior tells them apart. The edge type in the filter keeps bonded partners
-    from being exchangeable.
+    images; a signed prior tells them apart, or the option `chiral`. The edge type in the filter
+    keeps bonded partners from being exchangeable. Weights know bead types and edge types only, so
+    one network serves any number of molecules.
 
     Parameters
     ----------
@@ -92,8 +60,16 @@ class SchNet(CGNetwork):
     rbf : int, default 24
         Number of radial basis functions, at least 2.
     ranges : sequence of pairs of float, optional
-        For each edge type the distances in nm that its radial basis covers; by default from 0
-        to the cutoff.
+        For each edge type the distances in nm that its Gaussians cover; by default from 0 to the
+        cutoff. For the basis gaussian only.
+    basis : {"gaussian", "bessel", "expnorm"}, default "gaussian"
+        Radial basis functions, see `openmmcg.models.radial`.
+    envelope : {"quintic", "cosine"}, default "quintic"
+        How filters go to zero at the cutoff. With the cosine, which has one continuous
+        derivative only, forces have a kink there.
+    chiral : bool, default False
+        Add triple products of vectors gathered by one more round of messages, so that mirror
+        images differ. Slower, as vectors take part.
     """
 
     name = "schnet"
@@ -105,35 +81,32 @@ class SchNet(CGNetwork):
         width: int = 64,
         interactions: int = 2,
         rbf: int = 24,
-        ranges: Sequence[Sequence[float]] | None = None,
+        ranges: Ranges | None = None,
+        basis: str = "gaussian",
+        envelope: str = "quintic",
+        chiral: bool = False,
     ) -> None:
-        for what, value, least in (
-            ("width", width, 1),
-            ("interactions", interactions, 1),
-            ("rbf", rbf, 2),
-        ):
-            if value < least:
-                raise ValueError(f"SchNet needs {what} of at least {least}, but it is {value}.")
-        spans = [[float(low), float(high)] for low, high in ranges or []]
-        spans = spans or [[0.0, cutoff]] * EDGE_TYPE_COUNT
-        if len(spans) != EDGE_TYPE_COUNT or any(not 0 <= low < high for low, high in spans):
-            raise ValueError(
-                f"SchNet needs {EDGE_TYPE_COUNT} ranges (one for each edge type) of increasing "
-                f"distances in nm, but they are {spans}."
-            )
+        check_sizes("SchNet", width=(width, 1), interactions=(interactions, 1), rbf=(rbf, 2))
+        functions = radial_basis("SchNet", basis, rbf, cutoff, ranges, envelope)
         hyperparameters = {
             "width": width,
             "interactions": interactions,
             "rbf": rbf,
-            "ranges": spans,
+            "ranges": full_ranges("SchNet", ranges, cutoff) if basis == "gaussian" else None,
+            "basis": basis,
+            "envelope": envelope,
+            "chiral": chiral,
         }
         super().__init__(bead_types, cutoff, hyperparameters)
+        std = functions.initial_std()
         self.width = width
         self.embedding = nn.Embedding(len(self.bead_types), width)
-        self.radial_basis = RadialBasis(rbf, cutoff, spans)
-        self.filters = Filters(rbf, width, interactions)
+        self.radial_basis = functions
+        self.filters = Filters(rbf, width, interactions, std)
         self.blocks = nn.ModuleList(InteractionBlock(width) for _ in range(interactions))
         self.readout = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        self.vector_filters = Filters(rbf, width, 1, std) if chiral else None
+        self.triple_products = TripleProducts(width) if chiral else None
 
     def bead_energies(
         self,
@@ -146,11 +119,19 @@ class SchNet(CGNetwork):
     ) -> Tensor:
         """Energy of every bead in kJ/mol, shape (N,); see `CGNetwork.forward`."""
         ends = positions.index_select(0, pairs[1]) + shifts
-        distance = distances(ends - positions.index_select(0, pairs[0]))
-        filters = self.filters(self.radial_basis(distance, edge_types), edge_types)
+        vectors = ends - positions.index_select(0, pairs[0])
+        distance = distances(vectors)
+        basis = self.radial_basis(distance, edge_types)
+        filters = self.filters(basis, edge_types)
         features = self.embedding(types)
         for i, block in enumerate(self.blocks):
             features = block(features, pairs, filters[:, i * self.width : (i + 1) * self.width])
+        if self.vector_filters is not None and self.triple_products is not None:
+            messages = features.index_select(0, pairs[1]) * self.vector_filters(basis, edge_types)
+            directed = (vectors / distance.unsqueeze(-1)).unsqueeze(-1) * messages.unsqueeze(1)
+            gathered = positions.new_zeros([positions.size(0), 3, self.width])
+            gathered = gathered.index_add(0, pairs[0], directed)
+            features = features + self.triple_products(gathered)
         return self.readout(features).squeeze(-1)
 
     def molecule_energies(
@@ -163,6 +144,8 @@ class SchNet(CGNetwork):
         first interaction the senders are the same in all frames and go into the coefficients,
         which leaves one matrix product for each bead.
         """
+        if self.triple_products is not None:
+            return super().molecule_energies(positions, types, template, parameters)
         beads = len(types)
         points = positions.transpose(0, 1)
         first, second = template.pairs
