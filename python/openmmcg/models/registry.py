@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openmmcg.models.base import CGNetwork
+from openmmcg.models.painn import PaiNN
 from openmmcg.models.schnet import SchNet
 
-_NETWORKS: dict[str, Callable[..., CGNetwork]] = {SchNet.name: SchNet}
+_NETWORKS: dict[str, Callable[..., CGNetwork]] = {
+    network.name: network for network in (PaiNN, SchNet)
+}
 
 
 def names() -> list[str]:

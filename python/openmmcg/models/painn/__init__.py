@@ -1,0 +1,7 @@
+"""PaiNN for coarse-grained beads."""
+
+from __future__ import annotations
+
+from openmmcg.models.painn.network import PaiNN
+
+__all__ = ["PaiNN"]
