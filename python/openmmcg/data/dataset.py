@@ -254,8 +254,9 @@ class Dataset:
         if start == 0 and stop is None:
             return Frames(**{name: getattr(self, name) for name in LAYOUT})
         rows = slice(*slice(start, stop).indices(self.n_frames))
-        present = [name for name in LAYOUT if name in self._node]
-        return Frames(**{**dict.fromkeys(LAYOUT), **{n: self._read(n, rows) for n in present}})
+        parts: dict[str, Any] = dict.fromkeys(LAYOUT)
+        parts.update({name: self._read(name, rows) for name in LAYOUT if name in self._node})
+        return Frames(**parts)
 
     def chunks(self, n_frames: int = 1000) -> Iterator[Frames]:
         """Yield all frames in pieces of at most `n_frames`."""

@@ -28,8 +28,10 @@ from openmmcg.data.bias import (
     torsion_beads,
 )
 from openmmcg.data.config import SampleConfig
+from openmmcg.data.constraints import constraint_pairs
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.force_maps import ForceMap, constraint_pairs, fit_force_map
+from openmmcg.data.force_maps import ForceMap, fit_force_map
+from openmmcg.data.map_comparison import compare_force_maps
 from openmmcg.data.systems import AtomisticSystem, recipe
 from openmmcg.data.writing import dataset_writer
 from openmmcg.files import atomic_path
@@ -119,13 +121,8 @@ def _force_map(
         return fit_force_map(mapping, kind=config.force_map, constraints=constraints)
     with console.status("Fitting the force map to a pilot run"):
         forces = walkers.pilot_forces(config, atomistic)
-    uniform = fit_force_map(mapping, forces, "uniform", constraints)
     optimal = fit_force_map(mapping, forces, "optimal", constraints)
-    console.print(
-        f"Fitted the optimal force map to {len(forces)} frames: mean square of a mapped force "
-        f"{optimal.mean_square:,.0f}, with uniform weights {uniform.mean_square:,.0f} "
-        "(kJ/mol/nm)²; the difference is noise that labels do not carry now."
-    )
+    console.print(compare_force_maps(mapping, forces, constraints).table())
     return optimal
 
 
