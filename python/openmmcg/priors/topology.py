@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
 
-Branch = tuple[tuple[str, ...], ...]
+from openmmcg.mapping.stereocentres import stereocentre_terms
+
+__all__ = ["angle_terms", "bead_graph", "bond_terms", "stereocentre_terms"]
 
 
 def bead_graph(names: Sequence[str], bonds: ArrayLike) -> nx.Graph:
@@ -58,34 +59,6 @@ def angle_terms(graph: nx.Graph) -> np.ndarray:
                 first, last = _by_name(graph, (i, k))
                 found.append((first, centre, last))
     return _rows(found, 3)
-
-
-def stereocentre_terms(graph: nx.Graph) -> np.ndarray:
-    """One signed improper for each stereocentre, shape (n, 4).
-
-    A stereocentre is a bead with three or more neighbours of which no two are alike. Neighbours
-    are compared, in the manner of the Cahn-Ingold-Prelog rules, by their type name, then by the
-    sorted names of the beads one bond further away from the centre, and so on. The torsion runs
-    over the first neighbour, the centre, and the second and third neighbour. So the order, and
-    with it the sign of the torsion, depends on the surroundings and not on how beads are
-    numbered. One improper fixes the handedness also of a bead with four neighbours.
-    """
-    found = []
-    for centre in graph:
-        ranked = sorted(
-            (_branch(graph, centre, neighbour), neighbour) for neighbour in graph[centre]
-        )
-        branches = [branch for branch, _ in ranked]
-        if len(ranked) >= 3 and all(a != b for a, b in pairwise(branches)):
-            first, second, third = (neighbour for _, neighbour in ranked[:3])
-            found.append((first, centre, second, third))
-    return _rows(found, 4)
-
-
-def _branch(graph: nx.Graph, centre: int, neighbour: int) -> Branch:
-    rest = nx.restricted_view(graph, [centre], [])
-    layers = nx.bfs_layers(rest, [neighbour])
-    return tuple(tuple(sorted(graph.nodes[bead]["name"] for bead in layer)) for layer in layers)
 
 
 def _by_name(graph: nx.Graph, ends: tuple[int, int]) -> tuple[int, int]:
