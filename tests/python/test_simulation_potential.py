@@ -13,8 +13,8 @@ import torch
 from openmm import unit
 from openmm.app import PDBFile
 from openmmcg import CGForce, export, models
+from openmmcg.mapping.pdb import write_topology_pdb
 from openmmcg.simulation import CGPotential, choose_platform
-from openmmcg.simulation.topology import write_pdb
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_topology_of_replicas(potential):
 def test_pdb_keeps_every_bond(potential, tmp_path):
     path = tmp_path / "system.pdb"
     positions = potential.initial_positions(2)
-    write_pdb(path, potential.topology(2), positions)
+    write_topology_pdb(path, potential.topology(2), positions)
     records = [line for line in path.read_text().splitlines() if line.startswith("CONECT")]
     assert len(records) == 12
     bonds = {(first.index, second.index) for first, second in md.load_pdb(str(path)).topology.bonds}

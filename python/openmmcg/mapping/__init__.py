@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from openmmcg.mapping.definition import BeadTemplate, MappingDefinition, ResidueTemplate
+from openmmcg.mapping.definition import MappingDefinition
 from openmmcg.mapping.encoding import ENCODINGS
+from openmmcg.mapping.library import builtins
 from openmmcg.mapping.linting import Finding, lint
-from openmmcg.mapping.mapping import Mapping, builtins, load_mapping
+from openmmcg.mapping.mapping import Mapping, load_mapping
 from openmmcg.mapping.molecules import MoleculeGroup
+from openmmcg.mapping.pdb import write_pdb
+from openmmcg.mapping.templates import BeadTemplate, MoleculeTemplate, ResidueTemplate
 from openmmcg.mapping.topology import topology_from_dict, topology_to_dict
 from openmmcg.mapping.transform import apply_matrix
 
@@ -17,6 +20,7 @@ __all__ = [
     "Mapping",
     "MappingDefinition",
     "MoleculeGroup",
+    "MoleculeTemplate",
     "ResidueTemplate",
     "apply_matrix",
     "builtins",
@@ -24,4 +28,5 @@ __all__ = [
     "load_mapping",
     "topology_from_dict",
     "topology_to_dict",
+    "write_pdb",
 ]

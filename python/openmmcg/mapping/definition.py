@@ -1,50 +1,28 @@
-"""The recipe of a mapping: residue templates of beads, read from YAML or a dict."""
+"""The recipe of a mapping: templates of beads and an encoding, read from YAML or a dict."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from openmmcg.mapping.encoding import Encoding, check_encoding, encoding_to_dict
+from openmmcg.mapping.openmscg import SystemTemplate
+from openmmcg.mapping.schema import check_keys, entries, flag, read_yaml, text
+from openmmcg.mapping.templates import (
+    MoleculeTemplate,
+    ResidueTemplate,
+    template_from_dict,
+    template_to_dict,
+)
 
-from openmmcg.mapping.encoding import Encoding, check_encoding
+FORMAT = 2
+"""Version written; 1 (residue templates with selections alone) is read and, where it suffices,
+written."""
 
-FORMAT = 1
-WEIGHTS = ("mass", "geometric")
-
-
-@dataclass(frozen=True)
-class BeadTemplate:
-    """One bead of a residue.
-
-    Attributes
-    ----------
-    name : str
-        Bead name.
-    select : str
-        MDTraj selection of the bead's atoms, applied within the residue.
-    optional : bool
-        Leave the bead out where the selection is empty, instead of raising an error.
-    weights : str or tuple of float
-        "mass" (centre of mass), "geometric" (mean position), or one weight per selected atom in
-        the order of the topology; weights are divided by their sum. One atom always gets 1.
-    """
-
-    name: str
-    select: str
-    optional: bool = False
-    weights: str | tuple[float, ...] = "mass"
-
-
-@dataclass(frozen=True)
-class ResidueTemplate:
-    """The beads of all residues that an MDTraj selection touches."""
-
-    residues: str
-    beads: tuple[BeadTemplate, ...]
+Template = ResidueTemplate | MoleculeTemplate | SystemTemplate
 
 
 @dataclass(frozen=True)
@@ -55,29 +33,53 @@ class MappingDefinition:
     ----------
     name : str
         Name of the mapping.
-    templates : tuple of ResidueTemplate
-        The first template that applies to a residue is used; a residue with none is unmapped.
+    templates : tuple of ResidueTemplate, MoleculeTemplate or SystemTemplate
+        The first template that applies to a residue is used; a residue with none is unmapped. A
+        SystemTemplate (of OpenMSCG, by atom number) stands alone.
     encoding : str or dict
         How beads get their types, see `openmmcg.mapping.ENCODINGS`.
+    shared : bool
+        Whether an atom may lie in several beads.
     """
 
     name: str
-    templates: tuple[ResidueTemplate, ...]
+    templates: tuple[Template, ...]
     encoding: Encoding = field(default="element")
+    shared: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain JSON-able values, the inverse of `from_dict`."""
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "encoding": self.encoding
-            if isinstance(self.encoding, str)
-            else {"list": list(self.encoding["list"])},
-            "templates": [
-                {"residues": t.residues, "beads": [_bead_to_dict(b) for b in t.beads]}
-                for t in self.templates
-            ],
-        }
+        version = 1 if self._suits_format_1() else FORMAT
+        templates = [
+            template.to_dict()
+            if isinstance(template, SystemTemplate)
+            else template_to_dict(template)
+            for template in self.templates
+        ]
+        if version == 1:
+            for template in templates:
+                template.pop("optional")
+        result: dict[str, Any] = {"format": version, "name": self.name}
+        result["encoding"] = encoding_to_dict(self.encoding)
+        if self.shared:
+            result["shared"] = True
+        return {**result, "templates": templates}
+
+    def _suits_format_1(self) -> bool:
+        """Whether versions of this package that read format 1 alone understand the definition."""
+        if self.shared or not (isinstance(self.encoding, Mapping) or self.encoding in _FORMAT_1):
+            return False
+        if isinstance(self.encoding, Mapping) and set(self.encoding) != {"list"}:
+            return False
+        return all(
+            isinstance(template, ResidueTemplate)
+            and template.optional
+            and all(
+                bead.select and bead.weights != "slice" and not bead.type and not bead.shared
+                for bead in template.beads
+            )
+            for template in self.templates
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "mapping") -> MappingDefinition:
@@ -96,25 +98,33 @@ class MappingDefinition:
             If a key is missing or unknown, a value has the wrong type, or the format is newer
             than this package reads.
         """
-        _check_keys(data, {"format", "name", "templates"}, {"encoding"}, where)
-        if data["format"] != FORMAT:
+        version = data.get("format", FORMAT) if isinstance(data, Mapping) else FORMAT
+        if version not in range(1, FORMAT + 1):
             raise ValueError(
-                f"{where} has format {data['format']!r}, this openmmcg reads format {FORMAT}; "
+                f"{where} has format {version!r}, this openmmcg reads the formats 1 to {FORMAT}; "
                 "update openmmcg or correct the 'format' key."
             )
-        encoding = data.get("encoding", "element")
+        new = version > 1
+        known = {"encoding", "shared"} if new else {"encoding"}
+        check_keys(data, {"format", "name", "templates"}, known, where)
+        templates = tuple(
+            _template(entry, f"{where}, template {number}", new)
+            for number, entry in enumerate(entries(data, "templates", where), start=1)
+        )
+        if len(templates) > 1 and any(isinstance(t, SystemTemplate) for t in templates):
+            raise ValueError(
+                f"{where} has a template by atom numbers (site-types) beside others; it must "
+                "stand alone."
+            )
+        encoding = data.get("encoding", _default_encoding(templates))
         if not isinstance(encoding, str | Mapping):
             raise ValueError(f"{where}: 'encoding' is {encoding!r}, expected a name or a list.")
         check_encoding(encoding)
-        templates = tuple(
-            _template(entry, f"{where}, template {number}")
-            for number, entry in enumerate(_entries(data, "templates", where), start=1)
-        )
-        return cls(_text(data, "name", where), templates, encoding)
+        return cls(text(data, "name", where), templates, encoding, flag(data, "shared", where))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MappingDefinition:
-        """Read a definition from a YAML file.
+        """Read a definition from a YAML file of openmmcg or of OpenMSCG (``site-types``).
 
         Raises
         ------
@@ -123,77 +133,41 @@ class MappingDefinition:
         ValueError
             If it is not YAML or not a valid definition.
         """
-        file = Path(path)
-        if not file.is_file():
-            raise FileNotFoundError(f"No mapping file {file}.")
-        try:
-            data = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is not a readable YAML file: {error}") from error
-        return cls.from_dict(data, where=str(file))
+        data = read_yaml(path)
+        if isinstance(data, Mapping) and "site-types" in data:
+            return cls.from_openmscg(data, Path(path).stem, where=str(path))
+        return cls.from_dict(data, where=str(path))
+
+    @classmethod
+    def from_openmscg(
+        cls, data: Mapping[str, Any], name: str, where: str = "mapping"
+    ) -> MappingDefinition:
+        """Take over the content of an OpenMSCG mapping file; site names become bead types.
+
+        Raises
+        ------
+        ValueError
+            If keys are missing or unknown, or values do not fit.
+        """
+        return cls(name, (SystemTemplate.from_dict(data, where),), "type")
+
+    def with_encoding(self, encoding: Encoding | None) -> MappingDefinition:
+        """Return the definition with another encoding; None leaves it as it is."""
+        return self if encoding is None else replace(self, encoding=encoding)
 
 
-def _template(entry: Any, where: str) -> ResidueTemplate:
-    _check_keys(entry, {"residues", "beads"}, set(), where)
-    beads = tuple(
-        _bead(bead, f"{where}, bead {number}")
-        for number, bead in enumerate(_entries(entry, "beads", where), start=1)
-    )
-    return ResidueTemplate(_text(entry, "residues", where), beads)
+_FORMAT_1 = ("element", "name", "residue-name", "unique", "one")
 
 
-def _bead(entry: Any, where: str) -> BeadTemplate:
-    _check_keys(entry, {"name", "select"}, {"optional", "weights"}, where)
-    optional = entry.get("optional", False)
-    if not isinstance(optional, bool):
-        raise ValueError(f"{where}: 'optional' is {optional!r}, expected true or false.")
-    weights = entry.get("weights", "mass")
-    if isinstance(weights, list | tuple):
-        if not all(isinstance(w, int | float) and not isinstance(w, bool) for w in weights):
-            raise ValueError(f"{where}: 'weights' is {weights!r}, expected numbers.")
-        weights = tuple(float(w) for w in weights)
-    elif weights not in WEIGHTS:
-        raise ValueError(
-            f"{where}: 'weights' is {weights!r}, expected {', '.join(WEIGHTS)} or a list."
-        )
-    return BeadTemplate(
-        _text(entry, "name", where), _text(entry, "select", where), optional, weights
-    )
+def _template(entry: Any, where: str, new: bool) -> Template:
+    if new and isinstance(entry, Mapping) and "site-types" in entry:
+        return SystemTemplate.from_dict(entry, where)
+    return template_from_dict(entry, where, new)
 
 
-def _bead_to_dict(bead: BeadTemplate) -> dict[str, Any]:
-    weights = bead.weights if isinstance(bead.weights, str) else list(bead.weights)
-    return {
-        "name": bead.name,
-        "select": bead.select,
-        "optional": bead.optional,
-        "weights": weights,
-    }
-
-
-def _check_keys(entry: Any, required: set[str], optional: set[str], where: str) -> None:
-    expected = f"expected {', '.join(sorted(required))}"
-    if optional:
-        expected += f" (optional: {', '.join(sorted(optional))})"
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"{where} is {type(entry).__name__}, not a set of keys; {expected}.")
-    if missing := required - set(entry):
-        raise ValueError(f"{where} lacks {', '.join(sorted(missing))}; {expected}.")
-    if unknown := set(entry) - required - optional:
-        names = ", ".join(sorted(map(str, unknown)))
-        raise ValueError(f"{where} has the unknown key {names}; {expected}.")
-
-
-def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
-    # YAML reads an unquoted N as text but no or on as a boolean: say so instead of guessing.
-    value = entry[key]
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{where}: {key!r} is {value!r}, expected text (put it in quotes).")
-    return value
-
-
-def _entries(entry: Mapping[str, Any], key: str, where: str) -> list[Any]:
-    value = entry[key]
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"{where}: {key!r} is {value!r}, expected a list with entries.")
-    return list(value)
+def _default_encoding(templates: tuple[Template, ...]) -> str:
+    """Return "type" if a bead has a type of its own, else "element"."""
+    for template in templates:
+        if isinstance(template, SystemTemplate) or any(bead.type for bead in template.beads):
+            return "type"
+    return "element"

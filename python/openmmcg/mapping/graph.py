@@ -74,34 +74,69 @@ def nearest_bead(graph: nx.Graph, beads: Mapping[int, int]) -> np.ndarray:
     return owner
 
 
-def contracted_bonds(graph: nx.Graph, owner: np.ndarray) -> np.ndarray:
-    """Return bonds (n_bonds, 2), i < j, sorted, between beads that own bonded atoms."""
+def contracted_bonds(graph: nx.Graph, owner: np.ndarray, matrix: sparse.csr_array) -> np.ndarray:
+    """Return bonds (n_bonds, 2), i < j, sorted, between beads.
+
+    Beads are bonded if they own bonded atoms, or if an atom lies in both.
+    """
     pairs = {
         (min(owner[a], owner[b]), max(owner[a], owner[b]))
         for a, b in graph.edges
         if owner[a] != owner[b]
     }
+    pairs.update(map(tuple, shared_pairs(matrix)))
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
-def bead_molecules(graph: nx.Graph, owner: np.ndarray, n_beads: int) -> np.ndarray:
-    """Return the 0-based molecule (connected part of the atomistic graph) of every bead.
+def shared_pairs(matrix: sparse.csr_array) -> np.ndarray:
+    """Return the pairs of beads (n, 2), i < j, that have an atom in common."""
+    if len(np.unique(matrix.indices)) == matrix.nnz:
+        return np.empty((0, 2), dtype=np.int64)
+    overlap = sparse.triu(matrix @ matrix.T, k=1).tocoo()
+    return np.stack([overlap.row, overlap.col], axis=1).astype(np.int64)
 
-    Molecules are counted in the order of their first bead.
+
+def bead_molecules(matrix: sparse.csr_array, atom_molecules: np.ndarray) -> np.ndarray:
+    """Return the 0-based molecule of every bead, counted in the order of their first beads.
 
     Raises
     ------
     ValueError
         If the atoms of one bead lie in two molecules.
     """
-    part = np.full(n_beads, -1, dtype=np.int64)
-    for number, atoms in enumerate(nx.connected_components(graph)):
-        for bead in {int(owner[atom]) for atom in atoms} - {-1}:
-            if part[bead] >= 0:
-                raise ValueError(
-                    f"Bead {bead} has atoms in two molecules; a bead must lie within one. "
-                    "Are bonds missing in the topology?"
-                )
-            part[bead] = number
-    _, first, inverse = np.unique(part, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+    part = atom_molecules[matrix.indices]
+    first = part[matrix.indptr[:-1]]
+    astray = part != np.repeat(first, np.diff(matrix.indptr))
+    if astray.any():
+        bead = int(np.searchsorted(matrix.indptr, astray.argmax(), side="right")) - 1
+        raise ValueError(
+            f"Bead {bead} has atoms in two molecules; a bead must lie within one. "
+            "Are bonds missing in the topology?"
+        )
+    _, place, inverse = np.unique(first, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(place))[inverse].astype(np.int64)
+
+
+def bead_masses(matrix: sparse.csr_array, owner: np.ndarray, atom_masses: np.ndarray) -> np.ndarray:
+    """Return the mass of every bead: of the atoms it owns, its share of those in several beads.
+
+    Parameters
+    ----------
+    matrix : (n_beads, n_atoms) csr_array
+        An atom in several beads is divided by its weights in them.
+    owner : (n_atoms,) int64
+        From `nearest_bead`.
+    atom_masses : (n_atoms,) float64
+
+    Returns
+    -------
+    (n_beads,) float64
+        Their sum is the mass of all molecules that have beads.
+    """
+    beads_of_atom = np.bincount(matrix.indices, minlength=len(owner))
+    whole = (owner >= 0) & (beads_of_atom < 2)
+    masses = np.bincount(owner[whole], weights=atom_masses[whole], minlength=matrix.shape[0])
+    if not (beads_of_atom > 1).any():
+        return masses
+    divided = np.where(beads_of_atom > 1, atom_masses, 0.0) / np.maximum(matrix.sum(axis=0), 1e-300)
+    return masses + matrix @ divided

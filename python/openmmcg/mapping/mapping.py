@@ -8,20 +8,29 @@ import os
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mdtraj as md
+import networkx as nx
 import numpy as np
 from scipy import sparse as sp
 
 from openmmcg.mapping import graph as graphs
-from openmmcg.mapping.definition import BeadTemplate, MappingDefinition
+from openmmcg.mapping.chains import with_hydrogens
+from openmmcg.mapping.checks import check_force_weights, check_matrix
+from openmmcg.mapping.definition import MappingDefinition
 from openmmcg.mapping.encoding import BeadIdentity, Encoding, encode
+from openmmcg.mapping.library import builtin_definition
 from openmmcg.mapping.molecules import MoleculeGroup, group_molecules
+from openmmcg.mapping.openmscg_writer import write_openmscg
+from openmmcg.mapping.placement import PlacedBead, place_beads
+from openmmcg.mapping.schema import read_yaml
 from openmmcg.mapping.topology import as_mdtraj, bead_topology
 from openmmcg.mapping.transform import Product, check_box, unwrapped_product
+
+if TYPE_CHECKING:
+    import openmm.app
 
 _HASH_BLOCK = 1 << 22
 """Numbers of the dense matrix that are hashed at a time."""
@@ -55,6 +64,10 @@ class Mapping:
         The atoms that the mapping was made for.
     definition : MappingDefinition
         The templates this mapping was made from.
+    molecule_groups : list of MoleculeGroup
+        Molecules that are alike, with their atoms and beads; those without beads are left out.
+    force_weights : (n_beads, n_atoms) scipy.sparse.csr_array or None
+        Force map B that the definition itself lists (``f-weight`` of OpenMSCG), B Mᵀ = 1.
     """
 
     name: str
@@ -67,6 +80,8 @@ class Mapping:
     topology: md.Topology
     atomistic: md.Topology = field(repr=False)
     definition: MappingDefinition
+    molecule_groups: list[MoleculeGroup] = field(repr=False)
+    force_weights: sp.csr_array | None = field(default=None, repr=False)
 
     @property
     def n_beads(self) -> int:
@@ -90,18 +105,10 @@ class Mapping:
         return np.where(np.diff(self.sparse.indptr) == 1, first, -1)
 
     @cached_property
-    def molecule_groups(self) -> list[MoleculeGroup]:
-        """Molecules that are alike, with their atoms and beads; those without beads left out."""
-        names = [bead.name for bead in self.topology.atoms]
-        return group_molecules(self.atomistic, self._components, self.sparse, names)
-
-    @cached_property
-    def _components(self) -> np.ndarray:
-        return graphs.components(self.atomistic)
-
-    @cached_property
     def _product(self) -> Product:
-        return unwrapped_product(self.sparse, graphs.bonds(self.atomistic), self._components)
+        return unwrapped_product(
+            self.sparse, graphs.bonds(self.atomistic), graphs.components(self.atomistic)
+        )
 
     @cached_property
     def hash(self) -> str:
@@ -166,8 +173,8 @@ class Mapping:
     ) -> Mapping:
         """Apply the definition in a YAML file to an MDTraj or OpenMM topology.
 
-        `encoding` replaces the file's own. Raises as `from_definition` and
-        `MappingDefinition.load`.
+        A file of OpenMSCG is recognised by its ``site-types``, see `from_openmscg`. `encoding`
+        replaces the file's own. Raises as `from_definition` and `MappingDefinition.load`.
         """
         return cls.from_definition(MappingDefinition.load(path), topology, encoding)
 
@@ -178,22 +185,75 @@ class Mapping:
         Parameters
         ----------
         name : str
-            For example "core" or "core-beta".
+            For example "core-beta" or "hexane-three".
         topology : mdtraj.Topology or openmm.app.Topology
         encoding : str or dict, optional
-            Replaces the default "element", see `openmmcg.mapping.ENCODINGS`.
+            Replaces that of the built-in mapping, see `openmmcg.mapping.ENCODINGS`.
 
         Raises
         ------
         ValueError
             If there is no such mapping, or it does not fit the topology.
         """
-        if name not in builtins():
-            raise ValueError(
-                f"Unknown mapping {name!r}; built-in mappings are {', '.join(builtins())}. "
-                "Your own mapping is read from a YAML file."
-            )
-        return cls.from_yaml(_BUILTIN / f"{name}.yaml", topology, encoding)
+        return cls.from_definition(builtin_definition(name), topology, encoding)
+
+    @classmethod
+    def from_openmscg(
+        cls,
+        path: str | os.PathLike[str],
+        topology: Any,
+        encoding: Encoding | None = None,
+        shared: bool = False,
+    ) -> Mapping:
+        """Apply an OpenMSCG mapping file (``site-types``) to an MDTraj or OpenMM topology.
+
+        Site names become bead names and types. Beads are in the order of residues, within a
+        residue in that of the file. Force weights become `force_weights`.
+
+        Parameters
+        ----------
+        path : path-like
+        topology : mdtraj.Topology or openmm.app.Topology
+            Its atoms are counted from 0 in the file.
+        encoding : str or dict, optional
+            Replaces the site names as types, see `openmmcg.mapping.ENCODINGS`.
+        shared : bool
+            Whether an atom may lie in several beads.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is malformed, names atoms outside the topology, or its force weights are
+            not those of a force map.
+        """
+        definition = MappingDefinition.from_openmscg(
+            read_yaml(path), Path(path).stem, where=str(path)
+        )
+        return cls.from_definition(replace(definition, shared=shared), topology, encoding)
+
+    def to_openmscg(
+        self, path: str | os.PathLike[str], force_map: sp.csr_array | np.ndarray | None = None
+    ) -> None:
+        """Write the mapping as an OpenMSCG mapping file.
+
+        A bead type whose beads differ in their atoms' order or weights becomes several site
+        types, "NAME", "NAME@2", ...; `from_openmscg` takes them as one bead type again. Bead
+        names other than the type are lost.
+
+        Parameters
+        ----------
+        path : path-like
+            Written atomically.
+        force_map : (n_beads, n_atoms), optional
+            Becomes the force weights. Default: `force_weights`, or else 1 for each atom of a bead.
+        """
+        write_openmscg(path, self, force_map)
+
+    def openmm_topology(self) -> openmm.app.Topology:
+        """Return `topology` as an OpenMM topology; beads of several atoms have no element."""
+        return self.topology.to_openmm()
 
     @classmethod
     def from_definition(
@@ -204,27 +264,25 @@ class Mapping:
         Raises
         ------
         ValueError
-            If a selection cannot be read or is empty (and not optional), an atom is claimed by
-            two beads, no residue is covered, or the topology has no bonds.
+            If a selection cannot be read or is empty (and not optional), weights do not fit, an
+            atom is claimed by two beads that are not shared, a bead lies in two molecules, no
+            bead comes out, or the topology has no bonds.
         """
-        if encoding is not None:
-            definition = replace(definition, encoding=encoding)
+        definition = definition.with_encoding(encoding)
         atomistic = as_mdtraj(topology)
         graph = graphs.molecular_graph(atomistic)
-        names, members, weights = _place_beads(definition, atomistic)
-        beads = np.repeat(np.arange(len(names)), [len(atoms) for atoms in members])
-        matrix = sp.csr_array(
-            (np.concatenate(weights), (beads, np.concatenate(members))),
-            shape=(len(names), atomistic.n_atoms),
-        )
-        matrix.eliminate_zeros()
-        owner = graphs.nearest_bead(graph, _claims(names, members, atomistic))
-        bonds = graphs.contracted_bonds(graph, owner)
-        types, type_names = encode(_identities(names, members, atomistic), definition.encoding)
-        masses = np.bincount(
-            owner[owner >= 0],
-            weights=_atom_masses(atomistic)[owner >= 0],
-            minlength=len(names),
+        components = graphs.components(atomistic)
+        beads = place_beads(definition, atomistic, graph, components)
+        matrix = _matrix([(bead.atoms, bead.weights) for bead in beads], atomistic.n_atoms)
+        owner = graphs.nearest_bead(graph, _claims(beads, atomistic))
+        bonds = graphs.contracted_bonds(graph, owner, matrix)
+        masses = graphs.bead_masses(matrix, owner, _atom_masses(atomistic))
+        molecules = graphs.bead_molecules(matrix, components)
+        cg_topology = bead_topology(atomistic, beads, bonds)
+        check_matrix(matrix, masses, [str(bead) for bead in cg_topology.atoms])
+        groups = group_molecules(atomistic, components, matrix, [bead.name for bead in beads])
+        types, type_names = encode(
+            _identities(beads, atomistic, graph), definition.encoding, groups
         )
         return cls(
             name=definition.name,
@@ -232,20 +290,14 @@ class Mapping:
             types=types,
             type_names=type_names,
             bonds=bonds,
-            molecules=graphs.bead_molecules(graph, owner, len(names)),
+            molecules=molecules,
             masses=masses,
-            topology=bead_topology(atomistic, names, members, bonds),
+            topology=cg_topology,
             atomistic=atomistic,
             definition=definition,
+            molecule_groups=groups,
+            force_weights=_force_weights(beads, matrix, cg_topology),
         )
-
-
-_BUILTIN = Path(str(files("openmmcg.mapping") / "builtin"))
-
-
-def builtins() -> list[str]:
-    """Return the names of the built-in mappings."""
-    return sorted(path.stem for path in _BUILTIN.glob("*.yaml"))
 
 
 def load_mapping(source: str, topology: Any, encoding: Encoding | None = None) -> Mapping:
@@ -263,100 +315,71 @@ def load_mapping(source: str, topology: Any, encoding: Encoding | None = None) -
     return Mapping.builtin(source, topology, encoding)
 
 
-def _place_beads(
-    definition: MappingDefinition, topology: md.Topology
-) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
-    """Return name, atom indices and weights of all beads in the order of residues."""
-    chosen: dict[int, tuple[BeadTemplate, ...]] = {}
-    selected: dict[str, np.ndarray] = {}
-    for template in definition.templates:
-        for atom in _select(topology, template.residues):
-            chosen.setdefault(topology.atom(int(atom)).residue.index, template.beads)
-        for bead in template.beads:
-            if bead.select not in selected:
-                selected[bead.select] = _select(topology, bead.select)
-    names: list[str] = []
-    members: list[np.ndarray] = []
-    weights: list[np.ndarray] = []
-    for index in sorted(chosen):
-        residue = topology.residue(index)
-        inside = np.array([atom.index for atom in residue.atoms])
-        for bead in chosen[index]:
-            atoms = np.intersect1d(inside, selected[bead.select])
-            if len(atoms) == 0:
-                if bead.optional:
-                    continue
-                raise ValueError(
-                    f"Bead {bead.name!r} of residue {residue} selects no atom with "
-                    f"{bead.select!r}; correct the selection or mark the bead optional."
-                )
-            names.append(bead.name)
-            members.append(atoms)
-            weights.append(_bead_weights(bead, atoms, topology))
-    if not names:
-        raise ValueError(
-            f"The mapping {definition.name!r} makes no bead of this topology: its residue "
-            "selections match nothing. Residues found: "
-            + ", ".join(sorted({r.name for r in topology.residues}))
-            + "."
-        )
-    return names, members, weights
+def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], n_atoms: int) -> sp.csr_array:
+    """Return rows of (atoms, weights) as a sparse matrix without zeros."""
+    beads = np.repeat(np.arange(len(rows)), [len(atoms) for atoms, _ in rows])
+    atoms = np.concatenate([atoms for atoms, _ in rows])
+    weights = np.concatenate([weights for _, weights in rows])
+    matrix = sp.csr_array((weights, (beads, atoms)), shape=(len(rows), n_atoms))
+    matrix.eliminate_zeros()
+    return matrix
 
 
-def _select(topology: md.Topology, selection: str) -> np.ndarray:
-    try:
-        return np.asarray(topology.select(selection))
-    except Exception as error:  # MDTraj raises whatever its parser met
-        raise ValueError(
-            f"MDTraj cannot read the selection {selection!r}: {str(error).splitlines()[0]}"
-        ) from error
+def _claims(beads: list[PlacedBead], topology: md.Topology) -> dict[int, int]:
+    """Return the bead of each mapped atom, of shared atoms the first.
 
-
-def _bead_weights(bead: BeadTemplate, atoms: np.ndarray, topology: md.Topology) -> np.ndarray:
-    if len(atoms) == 1:
-        return np.ones(1)
-    if bead.weights == "mass":
-        raw = _atom_masses(topology)[atoms]
-    elif bead.weights == "geometric":
-        raw = np.ones(len(atoms))
-    else:
-        raw = np.array(bead.weights, dtype=np.float64)
-        if len(raw) != len(atoms):
-            raise ValueError(
-                f"Bead {bead.name!r} has {len(raw)} weights for the {len(atoms)} atoms of "
-                f"{bead.select!r}; give one weight per atom."
-            )
-    if not np.all(raw >= 0) or not raw.sum() > 0:
-        raise ValueError(
-            f"Bead {bead.name!r} has weights {raw.tolist()}; weights must not be negative and "
-            "their sum must be positive."
-        )
-    return np.asarray(raw / raw.sum())
-
-
-def _claims(names: list[str], members: list[np.ndarray], topology: md.Topology) -> dict[int, int]:
-    """Return the bead of each mapped atom; an atom of two beads is an error."""
+    Raises ValueError if an atom lies in two beads that do not share.
+    """
     claims: dict[int, int] = {}
-    for bead, atoms in enumerate(members):
-        for atom in map(int, atoms):
-            if atom in claims:
+    for index, bead in enumerate(beads):
+        for atom in bead.atoms.tolist():
+            other = beads[claims.setdefault(atom, index)]
+            if other is not bead and not (bead.shared and other.shared):
                 raise ValueError(
-                    f"Atom {topology.atom(atom)} is claimed by the beads "
-                    f"{names[claims[atom]]!r} and {names[bead]!r}; each atom may belong to one "
-                    "bead only."
+                    f"Atom {topology.atom(atom)} is claimed by the beads {other.name!r} and "
+                    f"{bead.name!r}; each atom may belong to one bead only, unless both are "
+                    "marked 'shared: true'."
                 )
-            claims[atom] = bead
     return claims
 
 
 def _identities(
-    names: list[str], members: list[np.ndarray], topology: md.Topology
+    beads: list[PlacedBead], topology: md.Topology, graph: nx.Graph
 ) -> list[BeadIdentity]:
+    symbols = [atom.element.symbol for atom in topology.atoms]
+    virtual = md.element.virtual.symbol
     result = []
-    for name, atoms in zip(names, members, strict=True):
-        residue = topology.atom(int(atoms[0])).residue
-        elements = tuple(topology.atom(int(a)).element.symbol for a in atoms)
-        result.append(BeadIdentity(name, residue.name, residue.resSeq, elements))
+    for bead in beads:
+        residue = topology.atom(int(bead.atoms[0])).residue
+        atoms = [a for a in bead.atoms.tolist() if symbols[a] != virtual] or bead.atoms.tolist()
+        united = with_hydrogens(graph, symbols, atoms)
+        result.append(
+            BeadIdentity(
+                bead.name,
+                residue.name,
+                residue.resSeq,
+                tuple(symbols[a] for a in atoms),
+                tuple(symbols[a] for a in united),
+                bead.type,
+            )
+        )
+    return result
+
+
+def _force_weights(
+    beads: list[PlacedBead], matrix: sp.csr_array, topology: md.Topology
+) -> sp.csr_array | None:
+    """Return the force weights that a definition lists as a matrix, None if it lists none."""
+    listed = [bead.force_weights for bead in beads]
+    if any(weights is None for weights in listed):
+        return None
+    rows = [
+        (np.array(list(weights), dtype=np.int64), np.array(list(weights.values())))
+        for weights in listed
+        if weights is not None
+    ]
+    result = _matrix(rows, matrix.shape[1])
+    check_force_weights(result, matrix, [str(bead) for bead in topology.atoms])
     return result
 
 

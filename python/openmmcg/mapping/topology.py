@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import mdtraj as md
 import numpy as np
+
+if TYPE_CHECKING:
+    from openmmcg.mapping.placement import PlacedBead
 
 
 def as_mdtraj(topology: Any) -> md.Topology:
@@ -27,10 +31,7 @@ def as_mdtraj(topology: Any) -> md.Topology:
 
 
 def bead_topology(
-    topology: md.Topology,
-    names: list[str],
-    atoms: list[np.ndarray],
-    bonds: np.ndarray,
+    topology: md.Topology, beads: Sequence[PlacedBead], bonds: np.ndarray
 ) -> md.Topology:
     """Return a topology of beads with chains, residue names and numbers of the atomistic one.
 
@@ -39,20 +40,20 @@ def bead_topology(
     result = md.Topology()
     chains: dict[int, Any] = {}
     residues: dict[int, Any] = {}
-    for name, members in zip(names, atoms, strict=True):
-        first = topology.atom(int(members[0]))
+    for bead in beads:
+        first = topology.atom(int(bead.atoms[0]))
         source = first.residue
         if source.chain.index not in chains:
-            chains[source.chain.index] = result.add_chain()
+            chains[source.chain.index] = result.add_chain(source.chain.chain_id)
         if source.index not in residues:
             residues[source.index] = result.add_residue(
                 source.name, chains[source.chain.index], source.resSeq, source.segment_id
             )
-        element = first.element if len(members) == 1 else md.element.virtual
-        result.add_atom(name, element, residues[source.index])
-    beads = list(result.atoms)
+        element = first.element if len(bead.atoms) == 1 else md.element.virtual
+        result.add_atom(bead.name, element, residues[source.index])
+    sites = list(result.atoms)
     for i, j in bonds:
-        result.add_bond(beads[i], beads[j])
+        result.add_bond(sites[i], sites[j])
     return result
 
 

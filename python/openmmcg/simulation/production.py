@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from openmmcg.data import TorsionBias, reweight
 from openmmcg.files import atomic_path
 from openmmcg.force import CGForce
+from openmmcg.mapping.pdb import write_topology_pdb
 from openmmcg.simulation.bias import add_bias, bias_energies
 from openmmcg.simulation.config import RunConfig
 from openmmcg.simulation.frames import TRAJECTORY, WEIGHTS, read_positions, write_weights
@@ -32,7 +33,6 @@ from openmmcg.simulation.potential import NETWORK_GROUP, PRIOR_GROUP, CGPotentia
 from openmmcg.simulation.record import claim, describe
 from openmmcg.simulation.stability import check_frame, explain_failure
 from openmmcg.simulation.start import starting_positions
-from openmmcg.simulation.topology import write_pdb
 from openmmcg.simulation.trajectory import DCDTrajectory, Log
 from openmmcg.units import KB
 
@@ -171,7 +171,7 @@ def _facts(job: _Job) -> dict[str, object]:
 def _write_structures(job: _Job, folder: Path) -> None:
     for name, replicas in (("system.pdb", job.config.replicas), ("replica.pdb", 1)):
         potential = job.potential
-        write_pdb(
+        write_topology_pdb(
             folder / name, potential.topology(replicas), potential.initial_positions(replicas)
         )
 
