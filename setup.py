@@ -110,5 +110,6 @@ setup(
         "networkx>=3.2",
         "pyyaml>=6",
         "rich>=13",
+        "safetensors>=0.4",
     ],
 )

@@ -10,6 +10,7 @@ using namespace std;
 using nlohmann::json;
 
 static const char* const CARD_ENTRY = "extra/openmmcg.json";
+static const char* const WEIGHTS_ENTRY = "extra/weights.safetensors";
 static const int NEWEST_FORMAT_VERSION = 1;
 
 /**
@@ -60,6 +61,11 @@ ModelFile::ModelFile(string content, const string& source) : bytes(std::move(con
         throw ModelError(source + " has been changed since it was exported: its weights have the SHA-256 " +
                          actual.substr(0, 16) + "..., its card says " + expected.substr(0, 16) +
                          "... Export the model again.");
+    auto weights = entries.find(WEIGHTS_ENTRY);
+    if (weights != entries.end() && !weights->second.compressed) {
+        weightsOffset = static_cast<size_t>(weights->second.data - bytes.data());
+        weightsSize = weights->second.size;
+    }
 }
 
 void ModelFile::readCard(const string& source) {

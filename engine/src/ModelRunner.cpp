@@ -1,11 +1,12 @@
 #include "openmmcg/engine/ModelRunner.h"
+#include "../native/SchNetRunner.h"
 #include <map>
 
 using namespace OpenMMCG;
 using namespace std;
 
 static map<string, ModelRunner::Factory>& factories() {
-    static map<string, ModelRunner::Factory> registered;
+    static map<string, ModelRunner::Factory> registered = {{"native", SchNetRunner::create}};
     return registered;
 }
 
@@ -20,6 +21,12 @@ vector<string> ModelRunner::getAvailable() {
     for (auto& factory : factories())
         names.push_back(factory.first);
     return names;
+}
+
+string ModelRunner::choose(const ModelFile& model, string& reason) {
+    string obstacle = SchNetRunner::getObstacle(model);
+    reason = obstacle.empty() ? "the native engine knows this architecture" : obstacle;
+    return obstacle.empty() ? "native" : "torchscript";
 }
 
 unique_ptr<ModelRunner> ModelRunner::create(const string& name, const ModelFile& model, const RunnerOptions& options) {

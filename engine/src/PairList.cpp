@@ -1,6 +1,6 @@
 #include "openmmcg/engine/PairList.h"
-#include <array>
 #include <map>
+#include <numeric>
 
 using namespace OpenMMCG;
 using namespace std;
@@ -24,6 +24,16 @@ double squaredDistance(const double* first, const double* second, const Box& box
  */
 class CellGrid {
 public:
+    /** Up to three cells along an axis. */
+    struct Neighbors {
+        int cells[3], count = 0;
+        const int* begin() const {
+            return cells;
+        }
+        const int* end() const {
+            return cells + count;
+        }
+    };
     CellGrid(const vector<int>& group, const double* positions, const Box& box, double minWidth) : box(box) {
         double width[3];
         if (box.periodic)
@@ -67,8 +77,8 @@ public:
     /**
      * The cells along one axis that hold neighbours of a cell, each of them once.
      */
-    vector<int> neighborsAlong(int axis, int cell) const {
-        vector<int> result;
+    Neighbors neighborsAlong(int axis, int cell) const {
+        Neighbors result;
         for (int offset = -1; offset <= 1; offset++) {
             int other = cell + offset;
             if (box.periodic)
@@ -76,7 +86,7 @@ public:
             else if (other < 0 || other >= size[axis])
                 continue;
             if (find(result.begin(), result.end(), other) == result.end())
-                result.push_back(other);
+                result.cells[result.count++] = other;
         }
         return result;
     }
@@ -162,20 +172,29 @@ void PairList::findByAllPairs(const vector<int>& group, const double* positions,
 
 void PairList::findByCells(const vector<int>& group, const double* positions, const Box& box) {
     CellGrid grid(group, positions, box, listRadius);
-    vector<vector<int>> members(grid.numCells());
-    for (int bead : group)
-        members[grid.index(grid.cellOf(positions + 3 * bead))].push_back(bead);
-    for (int bead : group) {
-        array<int, 3> home = grid.cellOf(positions + 3 * bead);
+    // Sort the beads by cell: count, add up, and put each into its place, which moves every start to the next.
+    cellStart.assign(grid.numCells() + 1, 0);
+    homes.resize(group.size());
+    for (size_t i = 0; i < group.size(); i++) {
+        homes[i] = grid.cellOf(positions + 3 * group[i]);
+        cellStart[grid.index(homes[i])]++;
+    }
+    exclusive_scan(cellStart.begin(), cellStart.end(), cellStart.begin(), 0);
+    cellMembers.resize(group.size());
+    for (size_t i = 0; i < group.size(); i++)
+        cellMembers[cellStart[grid.index(homes[i])]++] = group[i];
+    for (size_t i = 0; i < group.size(); i++) {
+        int bead = group[i];
         scratch.clear();
-        vector<int> along[3];
+        CellGrid::Neighbors along[3];
         for (int axis = 0; axis < 3; axis++)
-            along[axis] = grid.neighborsAlong(axis, home[axis]);
+            along[axis] = grid.neighborsAlong(axis, homes[i][axis]);
         for (int z : along[2])
             for (int y : along[1])
                 for (int x : along[0]) {
-                    auto& cell = members[grid.index({x, y, z})];
-                    scratch.insert(scratch.end(), cell.begin(), cell.end());
+                    int cell = grid.index({x, y, z});
+                    int start = cell == 0 ? 0 : cellStart[cell - 1];
+                    scratch.insert(scratch.end(), cellMembers.begin() + start, cellMembers.begin() + cellStart[cell]);
                 }
         addCandidatesOf(bead, positions, box);
         sort(found[bead].begin(), found[bead].end());

@@ -15,7 +15,7 @@ using namespace std;
 static const double WEIGHT_ROUNDING = 1e-12, WEIGHT_TOLERANCE = 1e-4;
 
 CGForce::CGForce()
-    : properties({{"runner", "auto"}, {"precision", "auto"}, {"threads", "1"}, {"skin", "0.1"}}), periodic(false) {
+    : properties({{"runner", "auto"}, {"precision", "auto"}, {"threads", "auto"}, {"skin", "0.1"}}), periodic(false) {
     setName("CGForce");
 }
 
@@ -168,9 +168,9 @@ void CGForce::setProperty(const string& name, const string& value) {
     string expected;
     if (name == "precision" && value != "auto" && value != "single" && value != "double")
         expected = "auto, single or double";
-    if (name == "threads" && value != "platform" &&
+    if (name == "threads" && value != "auto" && value != "platform" &&
         !(parseNumber(value, number) && number >= 1 && number == floor(number)))
-        expected = "a whole number of at least 1, or platform";
+        expected = "a whole number of at least 1, platform or auto";
     if (name == "skin" && !(parseNumber(value, number) && number >= 0))
         expected = "a length in nm that is not negative";
     if (!expected.empty())

@@ -292,13 +292,13 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         Returns
         -------
         dict
-            ``runner``, ``precision`` (str); ``threads``, ``evaluations``, ``pairs``, ``candidates``,
+            ``runner``, ``runner_reason``, ``precision`` (str); ``threads``, ``evaluations``, ``pairs``, ``candidates``,
             ``list_rebuilds`` (int); ``time_map``, ``time_list``, ``time_network``, ``time_scatter`` (s, so far).
         """
         info: dict[str, Any] = dict(_cpp.context_info(self._address, int(context.this)))
         for key, text in info.items():
             if key.startswith("time_"):
                 info[key] = float(text)
-            elif key not in ("runner", "precision"):
+            elif key not in ("runner", "runner_reason", "precision"):
                 info[key] = int(text)
         return info

@@ -74,6 +74,8 @@ def main() -> None:
     export.save(
         network, HERE / "schnet-v1.cg.pt", cutoff=CUTOFF, bead_types=types, temperature=300.0
     )
+    # Written since weights are stored apart too; schnet-v1.cg.pt stays as it was without them.
+    export.save(network, HERE / "schnet-weights-v1.cg.pt", temperature=300.0)
     export.save(
         torch.jit.script(HarmonicTrap()),
         HERE / "positions-v1.cg.pt",

@@ -308,7 +308,7 @@ class TestBadInput:
         setup = chains(model)
         setup.force.setProperty("runner", "abacus")
         with pytest.raises(
-            openmm.OpenMMException, match="no model runner 'abacus'; available: torchscript"
+            openmm.OpenMMException, match="no model runner 'abacus'; available: native, torchscript"
         ):
             setup.context()
 

@@ -153,11 +153,13 @@ public:
     /**
      * Set an option of how the model is evaluated:
      *
-     * - "runner": what evaluates the model. "auto" (default) or the name of a runner.
+     * - "runner": what evaluates the model. "native" is the engine's own code, many times faster, for the
+     *   architectures that it knows; "torchscript" runs any model through PyTorch; "auto" (default) is the first that
+     *   can run the model. A Context's info tells which it is, and why.
      * - "precision": "auto" (default), "single" or "double". The Reference platform always uses double; on the CPU
      *   platform "auto" means single.
-     * - "threads": how many CPU threads the model uses, or "platform" for as many as the CPU platform uses.
-     *   The default is "1", which is fastest for small systems.
+     * - "threads": how many CPU threads the model uses, or "platform" for as many as the CPU platform uses. "auto"
+     *   (default) is that for the native runner, whose results do not depend on it, and 1 for PyTorch.
      * - "skin": how far beyond the cutoff candidates of the pair list reach, in nm. It affects speed only. The
      *   default is "0.1".
      */

@@ -50,14 +50,16 @@ static BeadSet collectBeads(const CGForce& force) {
     return beads;
 }
 
-static RunnerOptions chooseOptions(ContextImpl& context, const CGForce& force) {
+static RunnerOptions chooseOptions(ContextImpl& context, const CGForce& force, const string& runner) {
     const Platform& platform = context.getPlatform();
     RunnerOptions options;
     bool isReference = platform.getName() == "Reference";
     options.doublePrecision = isReference || force.getProperty("precision") == "double";
-    if (force.getProperty("threads") != "platform")
-        options.numThreads = atoi(force.getProperty("threads").c_str());
-    else if (!isReference)
+    // PyTorch's threads wait for each other actively, which ruins their speed where cores are shared.
+    const string& threads = force.getProperty("threads");
+    if (threads != "platform" && threads != "auto")
+        options.numThreads = atoi(threads.c_str());
+    else if (!isReference && (threads == "platform" || runner == "native"))
         options.numThreads = atoi(platform.getPropertyValue(context.getOwner(), "Threads").c_str());
     options.parameterDerivatives = force.getNumEnergyParameterDerivatives() > 0;
     return options;
@@ -73,8 +75,11 @@ void ReferenceCalcCGForceKernel::initialize(ContextImpl& context, const CGForce&
             if (parameterNames[k] == force.getEnergyParameterDerivativeName(i))
                 derivativeIndices.push_back(k);
     parameterValues.resize(parameterNames.size());
-    options = chooseOptions(context, force);
-    runnerName = force.getProperty("runner") == "auto" ? "torchscript" : force.getProperty("runner");
+    runnerName = force.getProperty("runner");
+    runnerReason = "the property 'runner' asks for it";
+    if (runnerName == "auto")
+        runnerName = ModelRunner::choose(force.getModel(), runnerReason);
+    options = chooseOptions(context, force, runnerName);
     try {
         evaluator = make_unique<HostEvaluator>(
             context.getSystem().getNumParticles(), collectBeads(force), force.getModel(),
@@ -139,6 +144,7 @@ BeadState ReferenceCalcCGForceKernel::getBeadState(ContextImpl& context, bool ev
 map<string, string> ReferenceCalcCGForceKernel::getInfo() const {
     auto& times = evaluator->getTimes();
     return {{"runner", runnerName},
+            {"runner_reason", runnerReason},
             {"precision", options.doublePrecision ? "double" : "single"},
             {"threads", to_string(options.numThreads)},
             {"evaluations", to_string(evaluator->getNumEvaluations())},

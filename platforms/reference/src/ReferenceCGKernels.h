@@ -26,7 +26,7 @@ private:
     std::vector<double> parameterValues;
     std::vector<size_t> derivativeIndices;
     RunnerOptions options;
-    std::string runnerName;
+    std::string runnerName, runnerReason;
     bool periodic;
     int numBeads;
 };

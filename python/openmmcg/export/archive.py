@@ -1,4 +1,4 @@
-"""The model file as a zip: a TorchScript archive with one card and a digest of the rest."""
+"""The model file as a zip: a TorchScript archive with weights and a card, and a digest of the rest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Any
 
 CARD = "extra/openmmcg.json"
 """Name of the card inside the archive, below the archive's root folder."""
+WEIGHTS = "extra/weights.safetensors"
+"""Name of the network's weights in a form that needs no PyTorch to read."""
+_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def add_card(archive: bytes, card: dict[str, Any]) -> bytes:
-    """Append a card to a TorchScript archive, with the digest of everything else.
+def add_card(archive: bytes, card: dict[str, Any], weights: bytes | None = None) -> bytes:
+    """Append a card and weights to a TorchScript archive, with the digest of everything else.
 
     Parameters
     ----------
@@ -23,6 +26,8 @@ def add_card(archive: bytes, card: dict[str, Any]) -> bytes:
         What `torch.jit.save` wrote.
     card : dict
         JSON-able; its entry ``sha256`` is set here.
+    weights : bytes, optional
+        The network's parameters and buffers in the safetensors format.
 
     Returns
     -------
@@ -32,9 +37,11 @@ def add_card(archive: bytes, card: dict[str, Any]) -> bytes:
     buffer = io.BytesIO(archive)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as handle:
         root = _root(handle)
+        if weights is not None:
+            handle.writestr(zipfile.ZipInfo(root + WEIGHTS, _DATE), weights)
         text = json.dumps({**card, "sha256": digest(handle)}, indent=1, allow_nan=False)
         # A fixed date keeps equal models equal byte for byte.
-        handle.writestr(zipfile.ZipInfo(root + CARD, (1980, 1, 1, 0, 0, 0)), text)
+        handle.writestr(zipfile.ZipInfo(root + CARD, _DATE), text)
     return buffer.getvalue()
 
 

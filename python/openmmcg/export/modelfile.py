@@ -91,7 +91,7 @@ def to_bytes(
         training=training,
     )
     check_contract(module, card, n_beads)
-    return add_card(save_archive(module), card)
+    return add_card(save_archive(module), card, _weights(model))
 
 
 def save(model: Scriptable, path: str | os.PathLike[str], **card: Any) -> Path:
@@ -165,6 +165,15 @@ def load_script(source: str | os.PathLike[str] | bytes) -> torch.jit.ScriptModul
     """
     read_card(source)
     return load_archive(read_bytes(source)[0]).eval()
+
+
+def _weights(model: Scriptable) -> bytes | None:
+    """Parameters and buffers of a network of ours; of a foreign module nobody could use them."""
+    if not isinstance(model, CGNetwork):
+        return None
+    from safetensors.torch import save as to_safetensors
+
+    return to_safetensors({name: t.contiguous() for name, t in model.state_dict().items()})
 
 
 def _network_facts(

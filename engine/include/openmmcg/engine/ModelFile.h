@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,13 @@ public:
     const std::string& getBytes() const {
         return bytes;
     }
+    /**
+     * The network's weights in the safetensors format, for runners that do without PyTorch. Empty if the file has
+     * none. Valid as long as this object.
+     */
+    std::string_view getWeights() const {
+        return std::string_view(bytes).substr(weightsOffset, weightsSize);
+    }
     /** The card as JSON text, or "{}" if the file has none. */
     const std::string& getCard() const {
         return card;
@@ -81,6 +89,7 @@ private:
     std::string bytes, card = "{}";
     Interface interface = Positions;
     double cutoff = 0;
+    size_t weightsOffset = 0, weightsSize = 0;
     std::vector<std::string> beadTypes;
     std::vector<std::pair<std::string, double>> parameters;
 };

@@ -75,6 +75,12 @@ public:
     /** The names of all runners that can be created, in alphabetical order. */
     static std::vector<std::string> getAvailable();
     /**
+     * Choose the fastest runner that can evaluate a model.
+     *
+     * @param reason  set to a sentence that says why it was chosen
+     */
+    static std::string choose(const ModelFile& model, std::string& reason);
+    /**
      * Create a runner.
      *
      * @param name  one of getAvailable()

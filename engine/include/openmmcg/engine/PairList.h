@@ -2,6 +2,7 @@
 #define OPENMMCG_ENGINE_PAIRLIST_H_
 
 #include "openmmcg/engine/Box.h"
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -99,7 +100,8 @@ private:
     Box builtBox;
     int64_t numRebuilds = 0;
     std::vector<std::vector<int>> found;
-    std::vector<int> scratch;
+    std::vector<int> scratch, cellStart, cellMembers;
+    std::vector<std::array<int, 3>> homes;
     std::vector<int64_t> candidateStart;
     std::vector<int> candidate;
     std::vector<int64_t> candidateEdgeType;

@@ -1,0 +1,233 @@
+// The kernels, written with the compilers' vector types. Included by one source file for each instruction set, which
+// defines VECTOR_BYTES and INSTRUCTION_SET. Everything here lies in an unnamed namespace and uses no inline function of
+// the standard library: the linker may keep one copy only of such a function, for a processor that may not be ours.
+
+#include "Kernels.h"
+#include <cmath>
+#include <cstdint>
+
+namespace {
+
+using OpenMMCG::FilterPairs;
+using OpenMMCG::TABLE_ROWS;
+
+template <class Real>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+    typedef float type __attribute__((vector_size(VECTOR_BYTES)));
+    typedef float unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+};
+template <>
+struct VectorOf<double> {
+    typedef double type __attribute__((vector_size(VECTOR_BYTES)));
+    typedef double unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+};
+
+template <class Real>
+using Vector = typename VectorOf<Real>::type;
+
+template <class Real>
+constexpr int LANES = VECTOR_BYTES / sizeof(Real);
+
+template <class Real>
+inline Vector<Real> load(const Real* address) {
+    return *reinterpret_cast<const typename VectorOf<Real>::unaligned*>(address);
+}
+
+template <class Real>
+inline void store(Real* address, Vector<Real> value) {
+    *reinterpret_cast<typename VectorOf<Real>::unaligned*>(address) = value;
+}
+
+template <class Real>
+inline Real sum(Vector<Real> value) {
+    Real total = value[0];
+    for (int lane = 1; lane < LANES<Real>; lane++)
+        total += value[lane];
+    return total;
+}
+
+/** A tile of a matrix product that stays in registers: rows x (columns * LANES). */
+template <class Real, int ROWS, int COLUMNS>
+inline void multiplyTile(const Real* a, const Real* b, const Real* bias, Real* result, int width, bool accumulate) {
+    Vector<Real> total[ROWS][COLUMNS];
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < COLUMNS; c++) {
+            total[r][c] = accumulate ? load(result + r * width + c * LANES<Real>) : Vector<Real>{};
+            if (bias)
+                total[r][c] += load(bias + c * LANES<Real>);
+        }
+    for (int k = 0; k < width; k++) {
+        Vector<Real> row[COLUMNS];
+        for (int c = 0; c < COLUMNS; c++)
+            row[c] = load(b + static_cast<std::size_t>(k) * width + c * LANES<Real>);
+        for (int r = 0; r < ROWS; r++)
+            for (int c = 0; c < COLUMNS; c++)
+                total[r][c] += a[r * width + k] * row[c];
+    }
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < COLUMNS; c++)
+            store(result + r * width + c * LANES<Real>, total[r][c]);
+}
+
+template <class Real, int COLUMNS>
+inline void multiplyColumns(const Real* a, const Real* b, const Real* bias, Real* result, int rows, int width,
+                            bool accumulate) {
+    constexpr int TALL = 6;
+    int r = 0;
+    for (; r + TALL <= rows; r += TALL)
+        multiplyTile<Real, TALL, COLUMNS>(a + r * width, b, bias, result + r * width, width, accumulate);
+    for (; r + 2 <= rows; r += 2)
+        multiplyTile<Real, 2, COLUMNS>(a + r * width, b, bias, result + r * width, width, accumulate);
+    if (r < rows)
+        multiplyTile<Real, 1, COLUMNS>(a + r * width, b, bias, result + r * width, width, accumulate);
+}
+
+template <class Real>
+void multiply(const Real* a, const Real* b, const Real* bias, Real* result, int rows, int width, bool accumulate) {
+    // Six rows by four (AVX-512) or two vectors, one row of b and one factor fill the registers.
+    constexpr int WIDE = VECTOR_BYTES == 64 ? 4 : 2, SPAN = LANES<Real>;
+    int column = 0;
+    auto offset = [&](const Real* start) { return start ? start + column : nullptr; };
+    for (; column + WIDE * SPAN <= width; column += WIDE * SPAN)
+        multiplyColumns<Real, WIDE>(a, b + column, offset(bias), result + column, rows, width, accumulate);
+    for (; column < width; column += SPAN)
+        multiplyColumns<Real, 1>(a, b + column, offset(bias), result + column, rows, width, accumulate);
+}
+
+/**
+ * tanh of floats within two units in the last place: an odd polynomial for small arguments, else 1 - 2/(exp(2x)+1),
+ * with the minimax polynomials of the Cephes library (Moshier, Methods and Programs for Mathematical Functions, 1989).
+ */
+inline Vector<float> tanhOf(Vector<float> x) {
+    typedef int32_t Integers __attribute__((vector_size(VECTOR_BYTES)));
+    Vector<float> zero = {}, magnitude = x < zero ? -x : x;
+    Vector<float> square = x * x;
+    Vector<float> small = -5.70498872745e-3f * square + 2.06390887954e-2f;
+    small = small * square - 5.37397155531e-2f;
+    small = small * square + 1.33314422036e-1f;
+    small = small * square - 3.33332819422e-1f;
+    small = small * square * x + x;
+
+    Vector<float> limit = zero + 9.1f; // where tanh rounds to 1
+    Vector<float> y = 2.0f * (magnitude < limit ? magnitude : limit);
+    const float roundingShift = 12582912.0f; // 1.5 * 2^23: adding and subtracting it rounds
+    Vector<float> n = y * 1.44269504088896341f + roundingShift;
+    n = n - roundingShift;
+    Vector<float> f = y - n * 0.693359375f;
+    f = f + n * 2.12194440e-4f;
+    Vector<float> e = 1.9875691500e-4f * f + 1.3981999507e-3f;
+    e = e * f + 8.3334519073e-3f;
+    e = e * f + 4.1665795894e-2f;
+    e = e * f + 1.6666665459e-1f;
+    e = e * f + 5.0000001201e-1f;
+    e = e * f * f + f + 1.0f;
+    Integers exponent = (__builtin_convertvector(n, Integers) + 127) << 23;
+    Vector<float> power = e * (Vector<float>)exponent;
+    Vector<float> large = 1.0f - 2.0f / (power + 1.0f);
+    large = x < zero ? -large : large;
+    Vector<float> bound = zero + 0.625f;
+    return magnitude < bound ? small : large;
+}
+
+inline Vector<double> tanhOf(Vector<double> x) {
+    for (int lane = 0; lane < LANES<double>; lane++)
+        x[lane] = __builtin_tanh(x[lane]);
+    return x;
+}
+
+template <class Real>
+void tanhAll(Real* x, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += LANES<Real>)
+        store(x + i, tanhOf(load(x + i)));
+}
+
+template <class Real>
+void tanhBackward(Real* gradient, const Real* y, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += LANES<Real>) {
+        Vector<Real> value = load(y + i);
+        store(gradient + i, load(gradient + i) * (Real(1) - value * value));
+    }
+}
+
+template <class Real>
+Real dot(const Real* a, const Real* b, int width) {
+    Vector<Real> total = {};
+    for (int i = 0; i < width; i += LANES<Real>)
+        total += load(a + i) * load(b + i);
+    return sum<Real>(total);
+}
+
+template <class Real>
+inline Vector<Real> interpolate(const Real* rows, int width, const Real* factors) {
+    Vector<Real> total = factors[0] * load(rows);
+    for (int r = 1; r < TABLE_ROWS<Real>; r++)
+        total += factors[r] * load(rows + r * width);
+    return total;
+}
+
+template <class Real, bool BOTH>
+void passMessages(const FilterPairs<Real>& pairs, const Real* table, int width, const Real* sent, Real* received) {
+    for (int p = 0; p < pairs.count; p++) {
+        std::size_t i = static_cast<std::size_t>(pairs.first[p]) * width;
+        std::size_t j = static_cast<std::size_t>(pairs.second[p]) * width;
+        const Real* rows = table + pairs.offset[p];
+        const Real* factors = pairs.value + p * TABLE_ROWS<Real>;
+        for (int f = 0; f < width; f += LANES<Real>) {
+            Vector<Real> filter = interpolate(rows + f, width, factors);
+            store(received + i + f, load(received + i + f) + filter * load(sent + j + f));
+            if (BOTH)
+                store(received + j + f, load(received + j + f) + filter * load(sent + i + f));
+        }
+    }
+}
+
+template <class Real>
+void messages(const FilterPairs<Real>& pairs, bool bothEnds, const Real* table, int width, const Real* sent,
+              Real* received) {
+    if (bothEnds)
+        passMessages<Real, true>(pairs, table, width, sent, received);
+    else
+        passMessages<Real, false>(pairs, table, width, sent, received);
+}
+
+template <class Real, bool BOTH, bool PROPAGATE>
+void passMessagesBackward(const FilterPairs<Real>& pairs, const Real* table, int width, const Real* sent,
+                          const Real* gradient, Real* sentGradient, Real* distanceGradient) {
+    for (int p = 0; p < pairs.count; p++) {
+        std::size_t i = static_cast<std::size_t>(pairs.first[p]) * width;
+        std::size_t j = static_cast<std::size_t>(pairs.second[p]) * width;
+        const Real* rows = table + pairs.offset[p];
+        const Real* slopes = pairs.slope + p * TABLE_ROWS<Real>;
+        const Real* factors = pairs.value + p * TABLE_ROWS<Real>;
+        Vector<Real> total = {};
+        for (int f = 0; f < width; f += LANES<Real>) {
+            Vector<Real> gradientI = load(gradient + i + f), gradientJ = load(gradient + j + f);
+            total += interpolate(rows + f, width, slopes) *
+                     (gradientI * load(sent + j + f) + gradientJ * load(sent + i + f));
+            if (PROPAGATE) {
+                Vector<Real> filter = interpolate(rows + f, width, factors);
+                store(sentGradient + i + f, load(sentGradient + i + f) + filter * gradientJ);
+                if (BOTH)
+                    store(sentGradient + j + f, load(sentGradient + j + f) + filter * gradientI);
+            }
+        }
+        distanceGradient[p] += sum<Real>(total);
+    }
+}
+
+template <class Real>
+void messagesBackward(const FilterPairs<Real>& pairs, bool bothEnds, const Real* table, int width, const Real* sent,
+                      const Real* gradient, Real* sentGradient, Real* distanceGradient) {
+    auto kernel = !sentGradient ? passMessagesBackward<Real, false, false>
+                  : bothEnds    ? passMessagesBackward<Real, true, true>
+                                : passMessagesBackward<Real, false, true>;
+    kernel(pairs, table, width, sent, gradient, sentGradient, distanceGradient);
+}
+
+template <class Real>
+constexpr OpenMMCG::Kernels<Real> KERNELS = {multiply<Real>, tanhAll<Real>,  tanhBackward<Real>,
+                                             dot<Real>,      messages<Real>, messagesBackward<Real>};
+
+} // namespace
