@@ -12,7 +12,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_systems import hexanes, peptide
-from openmmcg.data import recipe
 from openmmcg.mapping import (
     ENCODINGS,
     Mapping,
@@ -27,7 +26,7 @@ ELEMENT = md.element
 
 @pytest.fixture(scope="module")
 def alanine():
-    return recipe("capped-alanine")
+    return peptide("ACE", "ALA", "NME").to_openmm()
 
 
 def definition(*beads, residues="all", encoding="element"):
@@ -47,8 +46,8 @@ THREE_SITE = definition(
 
 
 def test_core_beta_of_capped_alanine(alanine):
-    mapping = Mapping.builtin("core-beta", alanine.topology)
-    atoms = list(alanine.topology.atoms())
+    mapping = Mapping.builtin("core-beta", alanine)
+    atoms = list(alanine.atoms())
     chosen = [(atoms[i].residue.name, atoms[i].name) for i in mapping.slice_atoms]
     assert chosen == [
         ("ACE", "C"),
@@ -79,7 +78,7 @@ def test_core_beta_of_capped_alanine(alanine):
 
 
 def test_core_leaves_out_cb_and_bonds_skip_it(alanine):
-    mapping = Mapping.builtin("core", alanine.topology)
+    mapping = Mapping.builtin("core", alanine)
     assert [a.name for a in mapping.topology.atoms] == ["C", "N", "CA", "C", "N"]
     assert mapping.bonds.tolist() == [[0, 1], [1, 2], [2, 3], [3, 4]]
     # CB and its hydrogens count to CA.
@@ -92,8 +91,8 @@ def test_glycine_has_no_cb():
 
 
 def test_openmm_and_mdtraj_topologies_agree(alanine):
-    a = Mapping.builtin("core-beta", alanine.topology)
-    b = Mapping.builtin("core-beta", md.Topology.from_openmm(alanine.topology))
+    a = Mapping.builtin("core-beta", alanine)
+    b = Mapping.builtin("core-beta", md.Topology.from_openmm(alanine))
     assert a.hash == b.hash
 
 
@@ -117,16 +116,16 @@ def test_openmm_and_mdtraj_topologies_agree(alanine):
     ],
 )
 def test_encodings(alanine, encoding, types, names):
-    mapping = Mapping.builtin("core-beta", alanine.topology, encoding)
+    mapping = Mapping.builtin("core-beta", alanine, encoding)
     assert mapping.types.tolist() == types
     assert mapping.type_names == names
 
 
 def test_bad_encodings(alanine):
     with pytest.raises(ValueError, match="colour.*" + ".*".join(ENCODINGS)):
-        Mapping.builtin("core", alanine.topology, "colour")
+        Mapping.builtin("core", alanine, "colour")
     with pytest.raises(ValueError, match="2 labels for 5 beads"):
-        Mapping.builtin("core", alanine.topology, {"list": ["a", "b"]})
+        Mapping.builtin("core", alanine, {"list": ["a", "b"]})
 
 
 def test_centre_of_mass_beads_of_two_molecules():
@@ -217,18 +216,18 @@ def test_molecules_are_made_whole_in_triclinic_boxes(seed):
 
 
 def test_recipe_survives_json_and_yaml(alanine, tmp_path):
-    mapping = Mapping.builtin("core-beta", alanine.topology, {"list": list("abcdef")})
-    again = Mapping.from_dict(json.loads(json.dumps(mapping.to_dict())), alanine.topology)
+    mapping = Mapping.builtin("core-beta", alanine, {"list": list("abcdef")})
+    again = Mapping.from_dict(json.loads(json.dumps(mapping.to_dict())), alanine)
     assert again.hash == mapping.hash
     assert again.to_dict() == mapping.to_dict()
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(mapping.to_dict()))
-    assert load_mapping(str(path), alanine.topology).hash == mapping.hash
-    assert load_mapping("core-beta", alanine.topology, "name").type_names[2] == "CA"
+    assert load_mapping(str(path), alanine).hash == mapping.hash
+    assert load_mapping("core-beta", alanine, "name").type_names[2] == "CA"
 
 
 def test_topology_survives_json(alanine):
-    topology = Mapping.builtin("core-beta", alanine.topology).topology
+    topology = Mapping.builtin("core-beta", alanine).topology
     again = topology_from_dict(json.loads(json.dumps(topology_to_dict(topology))))
     assert again == topology
     assert again.n_bonds == 5
@@ -290,15 +289,15 @@ def test_an_atom_belongs_to_one_bead():
 
 def test_mappings_that_do_not_fit(alanine, tmp_path):
     with pytest.raises(ValueError, match="did you mean 'core-beta-single'.*core, core-beta"):
-        Mapping.builtin("core-beta-singel", alanine.topology)
+        Mapping.builtin("core-beta-singel", alanine)
     assert {"core", "core-beta"} < set(builtins())
     with pytest.raises(ValueError, match=r"makes no bead.*HEX"):
         Mapping.builtin("core", hexanes(1))
     with pytest.raises(FileNotFoundError, match=r"mine\.yaml"):
-        load_mapping(str(tmp_path / "mine.yaml"), alanine.topology)
+        load_mapping(str(tmp_path / "mine.yaml"), alanine)
     (tmp_path / "bad.yaml").write_text("name: [")
     with pytest.raises(ValueError, match="not a readable YAML"):
-        load_mapping(str(tmp_path / "bad.yaml"), alanine.topology)
+        load_mapping(str(tmp_path / "bad.yaml"), alanine)
     with pytest.raises(ValueError, match="MDTraj or OpenMM topology, found str"):
         Mapping.builtin("core", "alanine.pdb")
     bare = hexanes(1)
@@ -308,6 +307,6 @@ def test_mappings_that_do_not_fit(alanine, tmp_path):
 
 
 def test_wrong_number_of_atoms(alanine):
-    mapping = Mapping.builtin("core", alanine.topology)
+    mapping = Mapping.builtin("core", alanine)
     with pytest.raises(ValueError, match=r"\(5, 3\).*22, 3"):
         mapping.apply(np.zeros((5, 3)))

@@ -58,17 +58,19 @@ def bead_topology(
 
 
 def topology_to_dict(topology: md.Topology) -> dict[str, Any]:
-    """Return a topology as JSON-able values.
+    """Return a topology of beads or atoms as JSON-able values.
 
     Returns
     -------
     dict
-        "beads": [name, element symbol, residue index] per bead; "residues": [name, number,
-        chain index] per residue; "bonds": [i, j] per bond.
+        "beads": [name, element symbol, residue index] per bead or atom; "residues": [name,
+        number, chain index] per residue; "chains": identifier (or None) per chain; "bonds": [i,
+        j] per bond, without types and orders.
     """
     return {
         "beads": [[a.name, a.element.symbol, a.residue.index] for a in topology.atoms],
         "residues": [[r.name, r.resSeq, r.chain.index] for r in topology.residues],
+        "chains": [chain.chain_id for chain in topology.chains],
         "bonds": sorted(sorted((a.index, b.index)) for a, b in topology.bonds),
     }
 
@@ -76,16 +78,18 @@ def topology_to_dict(topology: md.Topology) -> dict[str, Any]:
 def topology_from_dict(data: dict[str, Any]) -> md.Topology:
     """Return the MDTraj topology that `topology_to_dict` described."""
     result = md.Topology()
-    chains = [result.add_chain() for _ in range(1 + max(r[2] for r in data["residues"]))]
+    # Files of openmmcg 0.1 do not name the chains.
+    count = 1 + max((chain for _, _, chain in data["residues"]), default=-1)
+    chains = [result.add_chain(chain_id) for chain_id in data.get("chains", [None] * count)]
     residues = [
         result.add_residue(name, chains[chain], number) for name, number, chain in data["residues"]
     ]
-    beads = [
+    atoms = [
         result.add_atom(name, _element(symbol), residues[residue])
         for name, symbol, residue in data["beads"]
     ]
     for i, j in data["bonds"]:
-        result.add_bond(beads[i], beads[j])
+        result.add_bond(atoms[i], atoms[j])
     return result
 
 

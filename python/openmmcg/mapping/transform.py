@@ -91,13 +91,12 @@ def check_box(box: np.ndarray, frames: tuple[int, ...]) -> np.ndarray:
         are not lower triangular.
     """
     vectors = np.asarray(box, dtype=np.float64)
-    try:
-        vectors = np.broadcast_to(vectors, (*frames, 3, 3))
-    except ValueError:
+    if vectors.shape not in ((3, 3), (*frames, 3, 3)):
         raise ValueError(
             f"The box has shape {vectors.shape}, expected (3, 3) or one box for each frame, "
-            f"{(*frames, 3, 3)}."
-        ) from None
+            f"{(*frames, 3, 3)}; give box vectors as rows, not lengths."
+        )
+    vectors = np.broadcast_to(vectors, (*frames, 3, 3))
     diagonal = vectors[..., range(3), range(3)]
     if not (np.isfinite(vectors).all() and (diagonal > 0).all()):
         raise ValueError(
