@@ -1,21 +1,39 @@
-"""A set of fitted priors, and the same bound to one topology."""
+"""A set of fitted priors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import networkx as nx
 import numpy as np
-import openmm
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from openmmcg.priors.terms import KINDS, Parameters, PriorTerm
-from openmmcg.priors.topology import bead_graph
+from openmmcg.priors.base import BondedTerm, PairTerm, PriorTerm
+from openmmcg.priors.bound import BoundPairs, BoundPriors, BoundTerms
+from openmmcg.priors.keys import Key, Lookup, label
+from openmmcg.priors.kinds import KINDS, find_kind
+from openmmcg.priors.molecules import (
+    MoleculePriors,
+    Parameterised,
+    molecule_beads,
+    recognise,
+)
+from openmmcg.priors.pairs import PairSpace
+from openmmcg.priors.topology import bead_graph, close_pairs
 
-Key = tuple[str, ...]
+EXCLUDED_BONDS = 3
+"""Bonds up to which pairs have no prior of pairs by default: 1-2, 1-3 and 1-4 neighbours."""
+_MOST_EXCLUDED = 3
+
+
+class PriorEntry(NamedTuple):
+    """Parameters of one key; `molecule` is an index of `PriorSet.molecules`, -1 for all."""
+
+    molecule: int
+    key: Key
+    parameters: Any
 
 
 @dataclass(frozen=True)
@@ -24,16 +42,71 @@ class PriorSet:
 
     Attributes
     ----------
-    parameters : mapping of str to mapping of tuple of str to Parameters
-        For each kind in `KINDS`, for the type names of a term's beads in canonical order.
+    parameters : mapping of str to mapping of tuple of str to parameters
+        For each kind in `KINDS`, for the type names of a term's beads. A name may be the wildcard
+        ``"*"``; the entry with the fewest wildcards wins. A kind that is listed must have
+        parameters for all terms of a topology.
     temperature : float
         Temperature in K at which the priors were fitted. They do not depend on temperature.
+    molecules : tuple of MoleculePriors
+        Priors of certain molecules, which go before `parameters`.
+    excluded_bonds : int
+        Bonds up to which pairs of beads have no prior of pairs, 0 to 3.
+
+    Raises
+    ------
+    ValueError
+        If a kind is unknown, a key has the wrong number of types, or parameters are not finite.
     """
 
-    parameters: Mapping[str, Mapping[Key, Parameters]]
+    parameters: Parameterised
     temperature: float
+    molecules: tuple[MoleculePriors, ...] = ()
+    excluded_bonds: int = EXCLUDED_BONDS
 
-    def bind(self, types: ArrayLike, type_names: Sequence[str], bonds: ArrayLike) -> BoundPriors:
+    def __post_init__(self) -> None:
+        """Check everything."""
+        if not 0 <= self.excluded_bonds <= _MOST_EXCLUDED:
+            raise ValueError(
+                f"Pairs up to {self.excluded_bonds} bonds apart are to be left out, but 0 to "
+                f"{_MOST_EXCLUDED} is expected."
+            )
+        for molecule in self.molecules:
+            for name in molecule.parameters:
+                if issubclass(find_kind(name), PairTerm):
+                    raise ValueError(
+                        f"The molecule {molecule.name} has parameters of {name}, which acts "
+                        "between molecules too; give them for all molecules."
+                    )
+        for name in self.kinds():
+            kind = find_kind(name)
+            for entry in self.entries(name):
+                _check_entry(kind, entry)
+            kind.pack([entry.parameters for entry in self.entries(name)])
+
+    def kinds(self) -> list[str]:
+        """Kinds that have parameters."""
+        names = [*self.parameters, *(name for m in self.molecules for name in m.parameters)]
+        return list(dict.fromkeys(names))
+
+    def entries(self, kind: str) -> list[PriorEntry]:
+        """All entries of a kind, in the order of the rows of its table."""
+        return list(self._entries(kind))
+
+    def tables(self) -> dict[str, dict[str, np.ndarray]]:
+        """Parameters of each kind, one row an entry."""
+        return {
+            name: KINDS[name].pack([entry.parameters for entry in self.entries(name)])
+            for name in self.kinds()
+        }
+
+    def bind(
+        self,
+        types: ArrayLike,
+        type_names: Sequence[str],
+        bonds: ArrayLike,
+        molecules: Sequence[int] | np.ndarray | None = None,
+    ) -> BoundPriors:
         """Apply the priors to a topology.
 
         Parameters
@@ -44,6 +117,8 @@ class PriorSet:
             Names of the types.
         bonds : array_like of int, shape (n_bonds, 2)
             Bonded beads.
+        molecules : array_like of int, shape (n_beads,), optional
+            Molecule of every bead, to find `molecules`; by default the parts joined by bonds.
 
         Returns
         -------
@@ -52,42 +127,32 @@ class PriorSet:
         Raises
         ------
         ValueError
-            If a term of the topology has no parameters.
+            If a term of the topology has no parameters, or two that fit equally well.
         """
         names = bead_names(types, type_names)
         graph = bead_graph(names, bonds)
-        bound = []
-        for kind, known in self.parameters.items():
-            terms = KINDS[kind].terms(graph)
-            keys = [tuple(names[bead] for bead in term) for term in terms.tolist()]
-            for key in keys:
-                if key not in known:
-                    raise ValueError(
-                        f"The priors have no {kind} for {'-'.join(key)}, only for "
-                        f"{', '.join('-'.join(k) for k in known) or 'nothing'}; fit them on data "
-                        "that contain it."
-                    )
-            if keys:
-                table = np.array([known[key] for key in keys], dtype=np.float64)
-                bound.append(BoundTerms(KINDS[kind], terms, table[:, 0], table[:, 1]))
-        return BoundPriors(len(names), tuple(bound))
+        members = recognise(graph, molecule_beads(graph, molecules), self.molecules)
+        bound: list[BoundTerms | BoundPairs] = []
+        for name in self.kinds():
+            kind = KINDS[name]
+            if issubclass(kind, PairTerm):
+                pairs = pair_space(graph, names, self.excluded_bonds)
+                if pairs.n_pairs:
+                    bound.append(self._bind_pairs(kind, pairs, names))
+            elif issubclass(kind, BondedTerm):
+                found = self._bind_terms(kind, graph, names, members)
+                if len(found.terms):
+                    bound.append(found)
+        tables = self.tables()
+        return BoundPriors(
+            len(names), tuple(bound), {part.kind.kind: tables[part.kind.kind] for part in bound}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able record."""
-        return {
-            "temperature": self.temperature,
-            "terms": [
-                {
-                    "kind": kind,
-                    "unit": KINDS[kind].unit,
-                    "parameters": [
-                        {"types": list(key), "k": value.k, "center": value.center}
-                        for key, value in table.items()
-                    ],
-                }
-                for kind, table in self.parameters.items()
-            ],
-        }
+        from openmmcg.priors.record import to_record
+
+        return to_record(self)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PriorSet:
@@ -98,121 +163,77 @@ class PriorSet:
         ValueError
             If the record holds a kind that this version does not know, or is not such a record.
         """
-        parameters: dict[str, dict[Key, Parameters]] = {}
-        try:
-            for entry in record["terms"]:
-                kind = entry["kind"]
-                if kind not in KINDS:
-                    raise ValueError(
-                        f"The priors contain the kind {kind!r}, but this version knows "
-                        f"{', '.join(KINDS)}; upgrade openmm-cg."
-                    )
-                parameters[kind] = {
-                    tuple(term["types"]): Parameters(float(term["k"]), float(term["center"]))
-                    for term in entry["parameters"]
-                }
-            return cls(parameters, float(record["temperature"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The priors' record is incomplete: {error!r} is missing.") from error
+        from openmmcg.priors.record import from_record
 
+        return from_record(record)
 
-@dataclass(frozen=True)
-class BoundTerms:
-    """All terms of one kind: beads (n, size), force constants (n,) and centres (n,)."""
+    def _entries(self, kind: str) -> Iterator[PriorEntry]:
+        tables = (self.parameters, *(molecule.parameters for molecule in self.molecules))
+        for index, table in enumerate(tables):
+            for key, parameters in table.get(kind, {}).items():
+                yield PriorEntry(index - 1, key, parameters)
 
-    kind: type[PriorTerm]
-    terms: np.ndarray
-    k: np.ndarray
-    center: np.ndarray
+    def _lookups(self, kind: type[PriorTerm]) -> dict[int, Lookup[int]]:
+        """Row in the table by types, for each molecule and, under -1, for all."""
+        rows: dict[int, dict[Key, Any]] = {}
+        for entry in self.entries(kind.kind):
+            rows.setdefault(entry.molecule, {})[entry.key] = entry.parameters
+        return {molecule: Lookup(table, kind.reversible) for molecule, table in rows.items()}
 
+    def _bind_terms(
+        self, kind: type[BondedTerm], graph: nx.Graph, names: list[str], members: np.ndarray
+    ) -> BoundTerms:
+        row = self._row_finder(kind)
+        kept, rows = [], []
+        for term in kind.terms(graph).tolist():
+            found = row(tuple(names[bead] for bead in term), int(members[term[0]]))
+            if found is not None:
+                kept.append(term)
+                rows.append(found)
+        terms = np.array(kept, dtype=np.int64).reshape(-1, kind.coordinate.size)
+        return BoundTerms(kind, terms, np.array(rows, dtype=np.int64))
 
-@dataclass(frozen=True)
-class BoundPriors:
-    """Priors of one topology, which evaluate positions and make OpenMM forces.
+    def _bind_pairs(self, kind: type[PairTerm], pairs: PairSpace, names: list[str]) -> BoundPairs:
+        row = self._row_finder(kind)
+        kind_names = sorted(set(names))
+        # Pairs of kinds that are always left out get a row that is never used.
+        rows = np.zeros((len(kind_names), len(kind_names)), dtype=np.int64)
+        for i, j in pairs.kind_pairs().tolist():
+            rows[i, j] = rows[j, i] = row((kind_names[i], kind_names[j]), -1)
+        return BoundPairs(kind, pairs, rows)
 
-    Attributes
-    ----------
-    n_beads : int
-        Number of beads.
-    terms : tuple of BoundTerms
-        The kinds that have terms here.
-    """
+    def _row_finder(self, kind: type[PriorTerm]) -> Any:
+        """Row of the types of a term in a molecule; None where only other molecules have one."""
+        lookups = self._lookups(kind)
+        place = {(e.molecule, e.key): row for row, e in enumerate(self.entries(kind.kind))}
 
-    n_beads: int
-    terms: tuple[BoundTerms, ...]
-
-    def energy(self, positions: Tensor) -> Tensor:
-        """Prior energy, differentiable.
-
-        Parameters
-        ----------
-        positions : torch.Tensor, shape (..., n_beads, 3)
-            nm.
-
-        Returns
-        -------
-        torch.Tensor, shape (...,)
-            kJ/mol.
-        """
-        if positions.ndim < 2 or positions.shape[-2:] != (self.n_beads, 3):
+        def find(types: Key, molecule: int) -> int | None:
+            for owner in dict.fromkeys((molecule, -1)):
+                key = lookups[owner].key(types) if owner in lookups else None
+                if key is not None:
+                    return place[owner, key]
+            own = molecule >= 0 and kind.kind in self.molecules[molecule].parameters
+            if kind.kind not in self.parameters and not own:
+                return None
+            known = dict.fromkeys(label(entry.key) for entry in self.entries(kind.kind))
+            inside = f" in {self.molecules[molecule].name}" if molecule >= 0 else ""
             raise ValueError(
-                f"Positions have shape {tuple(positions.shape)}, but (..., {self.n_beads}, 3) is "
-                "expected."
+                f"The priors have no {kind.kind} for {label(types)}{inside}, only for "
+                f"{', '.join(known) or 'nothing'}; fit them on data that contain it."
             )
-        total = positions.new_zeros(positions.shape[:-2])
-        for bound in self.terms:
-            points = [positions[..., beads, :] for beads in torch.from_numpy(bound.terms.T)]
-            k, center = (torch.as_tensor(x).to(positions) for x in (bound.k, bound.center))
-            total = total + bound.kind.energy(points, k, center).sum(-1)
-        return total
 
-    def forces(self, positions: Tensor) -> Tensor:
-        """Prior forces, without a graph.
+        return find
 
-        Parameters
-        ----------
-        positions : torch.Tensor, shape (..., n_beads, 3)
-            nm.
 
-        Returns
-        -------
-        torch.Tensor, shape (..., n_beads, 3)
-            kJ/mol/nm.
-        """
-        if not self.terms:
-            return torch.zeros_like(positions)
-        leaf = positions.detach().requires_grad_(True)
-        with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(self.energy(leaf).sum(), leaf)
-        return -gradient
-
-    def to_openmm(self, replicas: int = 1, offset: int = 0) -> list[openmm.Force]:
-        """Make native OpenMM forces.
-
-        Parameters
-        ----------
-        replicas : int, default 1
-            Copies of the topology, one after the other in particle order.
-        offset : int, default 0
-            Particle index of the first bead of the first copy.
-
-        Returns
-        -------
-        list of openmm.Force
-            One for each kind with terms, named after the kind. They are not periodic.
-        """
-        starts = offset + self.n_beads * np.arange(replicas)
-        forces = []
-        for bound in self.terms:
-            particles = (bound.terms[None] + starts[:, None, None]).reshape(
-                -1, bound.terms.shape[1]
-            )
-            force = bound.kind.to_openmm(
-                particles, np.tile(bound.k, replicas), np.tile(bound.center, replicas)
-            )
-            force.setName(bound.kind.kind)
-            forces.append(force)
-        return forces
+def pair_space(graph: nx.Graph, names: Sequence[str], excluded_bonds: int) -> PairSpace:
+    """Pairs of a bead graph; kinds of bead are numbered in the order of their sorted names."""
+    order = {name: index for index, name in enumerate(sorted(set(names)))}
+    return PairSpace(
+        np.array([order[name] for name in names], dtype=np.int64),
+        np.array(sorted(map(sorted, graph.edges)), dtype=np.int64).reshape(-1, 2),
+        close_pairs(graph, excluded_bonds),
+        excluded_bonds,
+    )
 
 
 def bead_names(types: ArrayLike, type_names: Sequence[str]) -> list[str]:
@@ -230,3 +251,22 @@ def bead_names(types: ArrayLike, type_names: Sequence[str]) -> list[str]:
             f"{len(type_names)} type names ({', '.join(type_names)})."
         )
     return [type_names[index] for index in indices.tolist()]
+
+
+def _check_entry(kind: type[PriorTerm], entry: PriorEntry) -> None:
+    size = kind.coordinate.size
+    if len(entry.key) != size:
+        raise ValueError(
+            f"The prior {kind.kind} for {label(entry.key)} names {len(entry.key)} types, but a "
+            f"term has {size} beads."
+        )
+    if not isinstance(entry.parameters, kind.record):
+        raise ValueError(
+            f"The prior {kind.kind} for {label(entry.key)} has {entry.parameters!r}, but "
+            f"{kind.record.__name__} is expected."
+        )
+    if not all(np.isfinite(column).all() for column in kind.pack([entry.parameters]).values()):
+        raise ValueError(
+            f"The prior {kind.kind} for {label(entry.key)} has parameters that are not finite: "
+            f"{entry.parameters}; fit or give it anew."
+        )

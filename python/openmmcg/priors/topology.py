@@ -1,8 +1,9 @@
-"""Bonds, angles and stereocentres of a bead graph, in an order that relabelling keeps."""
+"""Bonds, angles, torsions and stereocentres of a bead graph, in an order that relabelling keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -10,7 +11,14 @@ from numpy.typing import ArrayLike
 
 from openmmcg.mapping.stereocentres import stereocentre_terms
 
-__all__ = ["angle_terms", "bead_graph", "bond_terms", "stereocentre_terms"]
+__all__ = [
+    "angle_terms",
+    "bead_graph",
+    "bond_terms",
+    "close_pairs",
+    "stereocentre_terms",
+    "torsion_terms",
+]
 
 
 def bead_graph(names: Sequence[str], bonds: ArrayLike) -> nx.Graph:
@@ -59,6 +67,29 @@ def angle_terms(graph: nx.Graph) -> np.ndarray:
                 first, last = _by_name(graph, (i, k))
                 found.append((first, centre, last))
     return _rows(found, 3)
+
+
+def torsion_terms(graph: nx.Graph) -> np.ndarray:
+    """All paths along three bonds, shape (n, 4), in the direction that type names sort first."""
+    names = graph.nodes
+    found = []
+    for second, third in graph.edges:
+        for first in graph[second]:
+            for fourth in graph[third]:
+                path = (first, second, third, fourth)
+                if len(set(path)) == 4:
+                    found.append(min(path, path[::-1], key=lambda p: _sort_key(names, p)))
+    return _rows(found, 4)
+
+
+def close_pairs(graph: nx.Graph, bonds: int) -> np.ndarray:
+    """All pairs of beads at most so many bonds apart, shape (n, 2), the smaller index first."""
+    reached = nx.all_pairs_shortest_path_length(graph, cutoff=bonds)
+    return _rows(((i, j) for i, others in reached for j in others if i < j), 2)
+
+
+def _sort_key(names: Any, path: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    return tuple(names[bead]["name"] for bead in path), tuple(path)
 
 
 def _by_name(graph: nx.Graph, ends: tuple[int, int]) -> tuple[int, int]:
