@@ -34,6 +34,7 @@ test-python: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/step_split.py
+	$(BIN)/python benchmarks/engines.py --output build/benchmarks
 
 # torch comes first and by its exact version, so that a CPU build offered by pip's configuration is taken.
 $(VENV)/dependencies: requirements.txt requirements-dev.txt
