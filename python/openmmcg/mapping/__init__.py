@@ -1,4 +1,4 @@
-"""What a bead is: residue templates, bead types, the matrix M of R = M r, and CG bonds."""
+"""What a bead is: templates, bead types, the matrix M of R = M r, CG bonds; and mapping lint."""
 
 from __future__ import annotations
 

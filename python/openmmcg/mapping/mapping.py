@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mdtraj as md
-import networkx as nx
 import numpy as np
 from scipy import sparse as sp
 
+from openmmcg.mapping import assembly
 from openmmcg.mapping import graph as graphs
-from openmmcg.mapping.chains import with_hydrogens
-from openmmcg.mapping.checks import check_force_weights, check_matrix
+from openmmcg.mapping.checks import check_matrix
 from openmmcg.mapping.definition import MappingDefinition
-from openmmcg.mapping.encoding import BeadIdentity, Encoding, encode
+from openmmcg.mapping.encoding import Encoding, encode
 from openmmcg.mapping.library import builtin_definition
 from openmmcg.mapping.molecules import MoleculeGroup, group_molecules
 from openmmcg.mapping.openmscg_writer import write_openmscg
-from openmmcg.mapping.placement import PlacedBead, place_beads
+from openmmcg.mapping.placement import place_beads
 from openmmcg.mapping.schema import read_yaml
 from openmmcg.mapping.topology import as_mdtraj, bead_topology
 from openmmcg.mapping.transform import Product, check_box, unwrapped_product
@@ -273,17 +272,18 @@ class Mapping:
         graph = graphs.molecular_graph(atomistic)
         components = graphs.components(atomistic)
         beads = place_beads(definition, atomistic, graph, components)
-        matrix = _matrix([(bead.atoms, bead.weights) for bead in beads], atomistic.n_atoms)
-        owner = graphs.nearest_bead(graph, _claims(beads, atomistic))
+        matrix = assembly.bead_matrix(
+            [(bead.atoms, bead.weights) for bead in beads], atomistic.n_atoms
+        )
+        owner = graphs.nearest_bead(graph, assembly.claims(beads, atomistic))
         bonds = graphs.contracted_bonds(graph, owner, matrix)
-        masses = graphs.bead_masses(matrix, owner, _atom_masses(atomistic))
+        masses = graphs.bead_masses(matrix, owner, assembly.atom_masses(atomistic))
         molecules = graphs.bead_molecules(matrix, components)
         cg_topology = bead_topology(atomistic, beads, bonds)
         check_matrix(matrix, masses, [str(bead) for bead in cg_topology.atoms])
         groups = group_molecules(atomistic, components, matrix, [bead.name for bead in beads])
-        types, type_names = encode(
-            _identities(beads, atomistic, graph), definition.encoding, groups
-        )
+        identities = assembly.identities(beads, atomistic, graph)
+        types, type_names = encode(identities, definition.encoding, groups)
         return cls(
             name=definition.name,
             sparse=matrix,
@@ -296,7 +296,7 @@ class Mapping:
             atomistic=atomistic,
             definition=definition,
             molecule_groups=groups,
-            force_weights=_force_weights(beads, matrix, cg_topology),
+            force_weights=assembly.force_weights(beads, matrix, cg_topology),
         )
 
 
@@ -313,75 +313,3 @@ def load_mapping(source: str, topology: Any, encoding: Encoding | None = None) -
     if Path(source).suffix in {".yaml", ".yml"}:
         return Mapping.from_yaml(source, topology, encoding)
     return Mapping.builtin(source, topology, encoding)
-
-
-def _matrix(rows: list[tuple[np.ndarray, np.ndarray]], n_atoms: int) -> sp.csr_array:
-    """Return rows of (atoms, weights) as a sparse matrix without zeros."""
-    beads = np.repeat(np.arange(len(rows)), [len(atoms) for atoms, _ in rows])
-    atoms = np.concatenate([atoms for atoms, _ in rows])
-    weights = np.concatenate([weights for _, weights in rows])
-    matrix = sp.csr_array((weights, (beads, atoms)), shape=(len(rows), n_atoms))
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def _claims(beads: list[PlacedBead], topology: md.Topology) -> dict[int, int]:
-    """Return the bead of each mapped atom, of shared atoms the first.
-
-    Raises ValueError if an atom lies in two beads that do not share.
-    """
-    claims: dict[int, int] = {}
-    for index, bead in enumerate(beads):
-        for atom in bead.atoms.tolist():
-            other = beads[claims.setdefault(atom, index)]
-            if other is not bead and not (bead.shared and other.shared):
-                raise ValueError(
-                    f"Atom {topology.atom(atom)} is claimed by the beads {other.name!r} and "
-                    f"{bead.name!r}; each atom may belong to one bead only, unless both are "
-                    "marked 'shared: true'."
-                )
-    return claims
-
-
-def _identities(
-    beads: list[PlacedBead], topology: md.Topology, graph: nx.Graph
-) -> list[BeadIdentity]:
-    symbols = [atom.element.symbol for atom in topology.atoms]
-    virtual = md.element.virtual.symbol
-    result = []
-    for bead in beads:
-        residue = topology.atom(int(bead.atoms[0])).residue
-        atoms = [a for a in bead.atoms.tolist() if symbols[a] != virtual] or bead.atoms.tolist()
-        united = with_hydrogens(graph, symbols, atoms)
-        result.append(
-            BeadIdentity(
-                bead.name,
-                residue.name,
-                residue.resSeq,
-                tuple(symbols[a] for a in atoms),
-                tuple(symbols[a] for a in united),
-                bead.type,
-            )
-        )
-    return result
-
-
-def _force_weights(
-    beads: list[PlacedBead], matrix: sp.csr_array, topology: md.Topology
-) -> sp.csr_array | None:
-    """Return the force weights that a definition lists as a matrix, None if it lists none."""
-    listed = [bead.force_weights for bead in beads]
-    if any(weights is None for weights in listed):
-        return None
-    rows = [
-        (np.array(list(weights), dtype=np.int64), np.array(list(weights.values())))
-        for weights in listed
-        if weights is not None
-    ]
-    result = _matrix(rows, matrix.shape[1])
-    check_force_weights(result, matrix, [str(bead) for bead in topology.atoms])
-    return result
-
-
-def _atom_masses(topology: md.Topology) -> np.ndarray:
-    return np.array([atom.element.mass for atom in topology.atoms], dtype=np.float64)

@@ -91,12 +91,15 @@ def check_box(box: np.ndarray, frames: tuple[int, ...]) -> np.ndarray:
         are not lower triangular.
     """
     vectors = np.asarray(box, dtype=np.float64)
-    if vectors.shape not in ((3, 3), (*frames, 3, 3)):
+    try:
+        if vectors.shape[-2:] != (3, 3):
+            raise ValueError
+        vectors = np.broadcast_to(vectors, (*frames, 3, 3))
+    except ValueError:
         raise ValueError(
             f"The box has shape {vectors.shape}, expected (3, 3) or one box for each frame, "
             f"{(*frames, 3, 3)}; give box vectors as rows, not lengths."
-        )
-    vectors = np.broadcast_to(vectors, (*frames, 3, 3))
+        ) from None
     diagonal = vectors[..., range(3), range(3)]
     if not (np.isfinite(vectors).all() and (diagonal > 0).all()):
         raise ValueError(
@@ -167,32 +170,76 @@ class Product:
             return result.reshape(*leading, self.n_beads, 3)
         result = np.empty((len(frames), self.n_beads, 3))
         n_read = self.n_atoms if self.atoms is None else len(self.atoms)
-        size = max(1, _PIECE // max(1, 3 * n_read))
+        size = max(1, min(len(frames), _PIECE // max(1, 3 * n_read)))
         for start in range(0, len(frames), size):
             piece = slice(start, min(start + size, len(frames)))
             part = frames[piece] if self.atoms is None else frames[piece, self.atoms]
-            # Frames last: every operation on an atom runs over contiguous numbers.
-            work = np.empty((n_read, 3, len(part)))
+            if start == 0 or len(part) < size:
+                # Frames last: every operation on an atom runs over contiguous numbers. Memory is
+                # used again, as fresh memory costs more than the arithmetic.
+                work = np.empty((n_read, 3, len(part)))
+                whole = None if boxes is None else _Whole(self.layers, len(part))
             work[...] = part.transpose(1, 2, 0)
-            if boxes is not None:
-                _make_whole(work, boxes[piece], self.layers)
+            if boxes is not None and whole is not None:
+                whole.make(work, boxes[piece])
             beads = self.matrix @ work.reshape(n_read, -1)
             result[piece] = beads.reshape(self.n_beads, 3, -1).transpose(2, 0, 1)
         return result.reshape(*leading, self.n_beads, 3)
 
 
-def _make_whole(work: np.ndarray, boxes: np.ndarray, layers: Layers) -> None:
-    """Move atoms (n, 3, frames) by box vectors until bonded ones are nearest images, in place.
+class _Whole:
+    """Makes molecules whole, in arrays (atoms, 3, frames)."""
 
-    The first atom of each molecule stays where it is.
+    def __init__(self, layers: Layers, n_frames: int) -> None:
+        self._layers = layers
+        self._parents = np.concatenate([parents for parents, _ in layers])
+        self._children = np.concatenate([children for _, children in layers])
+        shape = (len(self._children), 3, n_frames)
+        self._steps, self._images = np.empty(shape), np.empty(shape)
+
+    def make(self, work: np.ndarray, boxes: np.ndarray) -> None:
+        """Move atoms by box vectors until bonded ones are nearest images, in place.
+
+        The first atom of each molecule stays where it is.
+        """
+        vectors = np.ascontiguousarray(boxes.transpose(1, 2, 0))
+        steps, images = self._steps, self._images
+        # Without checks of the indices numpy writes to `out` directly.
+        np.take(work, self._children, axis=0, out=steps, mode="clip")
+        np.take(work, self._parents, axis=0, out=images, mode="clip")
+        np.subtract(steps, images, out=steps)
+        _count_images(steps, vectors, images)
+        if not images.any():
+            return
+        # An atom moves with all atoms between it and the first one.
+        moves = np.zeros_like(work)
+        start = 0
+        for parents, children in self._layers:
+            moves[children] = moves[parents] - images[start : start + len(children)]
+            start += len(children)
+        for k, d in _entries(vectors):
+            work[:, d] += moves[:, k] * vectors[k, d]
+
+
+def _count_images(steps: np.ndarray, vectors: np.ndarray, images: np.ndarray) -> None:
+    """Write to `images` how many of each box vector to take off to make steps shortest.
+
+    Parameters
+    ----------
+    steps : (n, 3, frames)
+        Overwritten.
+    vectors : (3, 3, frames)
+        Box vectors in reduced form: they are taken off from the last to the first.
+    images : (n, 3, frames)
     """
-    vectors = np.ascontiguousarray(boxes.transpose(1, 2, 0))
-    used = [(k, d) for k in (2, 1, 0) for d in range(k + 1) if d == k or vectors[k, d].any()]
-    for parents, children in layers:
-        origin = work[parents]
-        step = work[children] - origin
-        for k in (2, 1, 0):
-            images = np.rint(step[:, k] / vectors[k, k])
-            for d in (d for row, d in used if row == k):
-                step[:, d] -= images * vectors[k, d]
-        work[children] = origin + step
+    entries = _entries(vectors)
+    for k in (2, 1, 0):
+        np.multiply(steps[:, k], 1.0 / vectors[k, k], out=images[:, k])
+        np.rint(images[:, k], out=images[:, k])
+        for d in (d for row, d in entries if row == k and d != k):
+            steps[:, d] -= images[:, k] * vectors[k, d]
+
+
+def _entries(vectors: np.ndarray) -> list[tuple[int, int]]:
+    """Return row and column of the entries of lower triangular box vectors that are not zero."""
+    return [(k, d) for k in range(3) for d in range(k + 1) if d == k or vectors[k, d].any()]
