@@ -138,7 +138,7 @@ class BesselBasis(nn.Module):
 
     def forward(self, distance: Tensor, edge_types: Tensor) -> Tensor:
         """Values of shape (..., count) at distances (...) in nm; edge types play no part."""
-        x = (distance / self.cutoff).unsqueeze(-1)
+        x = torch.clamp(distance / self.cutoff, min=1e-9).unsqueeze(-1)
         waves = math.sqrt(2.0) * torch.sin(self.frequencies * x) / x
         return waves * envelope(distance, self.cutoff, self.envelope).unsqueeze(-1)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from openmmcg.models.base import CGNetwork
 from openmmcg.models.painn import PaiNN
+from openmmcg.models.pair_spline import PairSpline
 from openmmcg.models.schnet import SchNet
 from openmmcg.models.tensornet import TensorNet
 
 _NETWORKS: dict[str, Callable[..., CGNetwork]] = {
-    network.name: network for network in (PaiNN, SchNet, TensorNet)
+    network.name: network for network in (PaiNN, PairSpline, SchNet, TensorNet)
 }
 
 

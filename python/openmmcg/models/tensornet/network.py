@@ -92,7 +92,7 @@ class TensorNet(DirectionalNetwork):
         basis = self.radial_basis(distance, edge_types)
         parts = [self.tensor_embedding.distance_projection(basis, edge_types)]
         for layer in self.layers:
-            parts.append(layer.factors(basis, edge_types))
+            parts.append(layer.factors(basis, edge_types))  # type: ignore[operator]
         smooth = envelope_of(distance, self.cutoff, self.envelope)
         return torch.cat(parts, -1) * smooth.unsqueeze(-1)
 
@@ -101,7 +101,7 @@ class TensorNet(DirectionalNetwork):
         basis = self.radial_basis(distance, edge_types.unsqueeze(1))
         parts = [self.tensor_embedding.distance_projection.of_frames(basis, edge_types)]
         for layer in self.layers:
-            parts.append(layer.frame_factors(basis, edge_types))
+            parts.append(layer.frame_factors(basis, edge_types))  # type: ignore[operator]
         smooth = envelope_of(distance, self.cutoff, self.envelope)
         return torch.cat(parts, -1) * smooth.unsqueeze(-1)
 
@@ -119,12 +119,11 @@ class TensorNet(DirectionalNetwork):
 
     def own_radial(self, like: Tensor) -> Tensor:
         """Factors (1, 1, R) of a bead with itself: distance zero, edge type of its own."""
-        # As good as zero, and what `distances` gives for it.
-        nothing = torch.full([1], 1e-7, dtype=like.dtype, device=like.device)
+        nothing = torch.zeros([1], dtype=like.dtype, device=like.device)
         # The radial basis has no range of its own for a bead with itself; any does.
-        basis = self.radial_basis(nothing, torch.zeros([1], dtype=torch.int64, device=like.device))
+        basis = self.radial_basis(nothing, nothing.to(torch.int64))
         self_type = torch.full([1], self.own_type, dtype=torch.int64, device=like.device)
         parts = [self.tensor_embedding.distance_projection(basis, self_type)]
         for layer in self.layers:
-            parts.append(layer.factors(basis, self_type))
+            parts.append(layer.factors(basis, self_type))  # type: ignore[operator]
         return torch.cat(parts, -1).unsqueeze(0)
