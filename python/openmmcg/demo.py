@@ -107,6 +107,7 @@ class Stages:
         return cls(
             SampleConfig(
                 output=dataset,
+                encoding="name",
                 length=1.6 * scale,
                 frame_interval=0.06,
                 bias="metadynamics",

@@ -21,7 +21,6 @@ from openmmcg.data import (
     bias_path,
     effective_frames,
     recipe,
-    recipes,
     reweight,
     sample,
     walker,
@@ -57,20 +56,6 @@ def dihedral(positions, atoms):
     return np.arctan2(y, np.sum(n1 * n2, axis=-1))
 
 
-def test_capped_alanine_recipe():
-    assert recipes() == ["capped-alanine"]
-    made = recipe("capped-alanine")
-    atoms = {(a.residue.name, a.name): a.index for a in made.topology.atoms()}
-    assert len(atoms) == made.system.getNumParticles() == 22
-    assert made.positions.shape == (22, 3)
-    backbone = [atoms["ALA", name] for name in ("N", "CA", "C", "CB")]
-    assert chirality(made.positions, *backbone) > 1e-3
-    platform = openmm.Platform.getPlatformByName("Reference")
-    context = openmm.Context(made.system, openmm.VerletIntegrator(0.001), platform)
-    context.setPositions(made.positions)
-    assert context.getState(energy=True).getPotentialEnergy()._value < -140
-
-
 def test_heavy_hydrogens_keep_the_total_mass():
     def masses(**options):
         system = recipe("capped-alanine", **options).system
@@ -82,7 +67,7 @@ def test_heavy_hydrogens_keep_the_total_mass():
 
 
 def test_unknown_recipes():
-    with pytest.raises(ValueError, match="'chignolin'; recipes are capped-alanine"):
+    with pytest.raises(ValueError, match="'chignolin'; recipes are ace-ala15-nme, capped-alanine"):
         recipe("chignolin")
     with pytest.raises(ValueError, match="'angles'; expected one of none, hbonds"):
         recipe("capped-alanine", constraints="angles")
@@ -96,14 +81,41 @@ def test_unknown_recipes():
         ({"bias": "flat"}, "'flat'; expected one of none, metadynamics"),
         ({"bias_factor": 1.0}, "bias_factor is 1.0"),
         ({"frame_interval": 0.003}, "multiple of the time step"),
-        ({"bias_interval": 0.01}, "multiple of the time step"),
+        ({"bias_interval": 0.01, "bias": "metadynamics"}, "multiple of the time step"),
         ({"length": 1e-6}, "shorter than frame_interval"),
-        ({"seed": -1}, "must not be negative"),
+        ({"seed": -1}, "seed is -1, expected 0 or more"),
+        ({"ensemble": "nph"}, "'nph'; expected one of nvt, npt, nve"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected more than 0"),
+        ({"temperatures": [300.0, -1.0]}, "different temperatures of more than 0 K"),
+        ({"temperatures": [300.0, 300.0]}, "different temperatures"),
+        ({"temperature": 300.0, "temperatures": [310.0]}, "Both temperature and temperatures"),
+        ({"frozen_beads": True, "frozen_length": 0.5}, "at least 10 for a standard error"),
+        ({"topology": "a.pdb"}, "topology does not go with system 'capped-alanine'"),
+        ({"system": "a.xml"}, "topology of a.xml is missing"),
+        ({"system": "a.xml", "topology": "a.pdb"}, "temperature is missing: a.xml has none"),
+        ({"system": "a.xml", "topology": "a.pdb", "temperature": 1}, "time step is missing"),
+        (
+            {"system": "a.xml", "topology": "a.pdb", "constraints": "none"},
+            "constraints cannot be chosen for a.xml",
+        ),
+        ({"system": "a.pdb"}, "force_field of a.pdb is missing"),
+        ({"system": "a.pdb", "force_field": ["f.xml"]}, "temperature is missing"),
     ],
 )
 def test_wrong_settings(change, message):
     with pytest.raises(ValueError, match=message):
-        SampleConfig(**change)
+        SampleConfig(**change).resolved()
+
+
+def test_defaults_follow_from_other_settings():
+    def found(**options):
+        made = SampleConfig(**options).resolved()
+        return made.constraints, made.hydrogen_mass, made.timestep, made.block
+
+    assert found() == ("hbonds", 3.0, 4.0, 1000)
+    assert found(constraints="none") == ("none", None, 1.0, 1000)
+    assert found(hydrogen_mass=1.008) == ("hbonds", 1.008, 2.0, 1000)
+    assert found(frozen_beads=True, constraints="none") == ("none", None, 1.0, 10)
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +193,9 @@ def test_bias_file(torsions, tmp_path):
 
 def test_average_ignores_constants(torsions):
     a, b = random_bias(torsions, seed=1), random_bias(torsions, seed=2)
-    mean = average([a, replace(b, energies=b.energies + 100)])
-    assert mean.energies.min() == 0
-    difference = mean.energies - (a.energies + b.energies) / 2
+    mean = average([a.energies, b.energies + 100])
+    assert mean.min() == 0
+    difference = mean - (a.energies + b.energies) / 2
     np.testing.assert_allclose(difference, difference[0, 0])
 
 
@@ -282,8 +294,10 @@ def test_weights_walkers_and_provenance(biased):
     assert np.abs(data.positions[:10] - data.positions[10:]).max() > 0.01
     assert set(data.temperatures) == {300.0}
     assert data.boxes is None
-    settings = {k: v for k, v in asdict(config).items() if k != "output"}
+    settings = config.resolved().fingerprint()
     assert data.source["config"] == {**settings, "mapping_hash": data.mapping_hash}
+    assert (settings["temperature"], settings["hydrogen_mass"]) == (300.0, None)
+    assert "output" not in settings and "pressure" not in settings
     assert data.force_map == "uniform"
 
 

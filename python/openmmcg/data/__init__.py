@@ -9,14 +9,17 @@ from openmmcg.data.dataset import Dataset
 from openmmcg.data.force_maps import ForceMap, fit_force_map
 from openmmcg.data.force_moments import ForceMoments
 from openmmcg.data.frames import Frames
+from openmmcg.data.grid_bias import GridBias
+from openmmcg.data.linting import LintConfig, lint_command, lint_dataset
 from openmmcg.data.map_comparison import (
     ForceMapComparison,
     compare_force_maps,
     compare_moments,
     held_out_frames,
 )
-from openmmcg.data.sampling import bias_path, sample
-from openmmcg.data.systems import AtomisticSystem, capped_alanine, recipe, recipes
+from openmmcg.data.peptides import capped_alanine
+from openmmcg.data.sampling import atoms_path, bias_path, sample, variables_path
+from openmmcg.data.systems import AtomisticSystem, recipe, recipes
 from openmmcg.data.writing import dataset_writer, write_dataset
 
 __all__ = [
@@ -26,8 +29,11 @@ __all__ = [
     "ForceMapComparison",
     "ForceMoments",
     "Frames",
+    "GridBias",
+    "LintConfig",
     "SampleConfig",
     "TorsionBias",
+    "atoms_path",
     "bias_path",
     "capped_alanine",
     "compare_force_maps",
@@ -38,9 +44,12 @@ __all__ = [
     "fit_force_map",
     "guess_constraints",
     "held_out_frames",
+    "lint_command",
+    "lint_dataset",
     "recipe",
     "recipes",
     "reweight",
     "sample",
+    "variables_path",
     "write_dataset",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ import mdtraj as md
 import numpy as np
 from mdtraj.geometry.dihedral import indices_phi, indices_psi
 
-from openmmcg.files import atomic_path
+from openmmcg.files import write_npz
 from openmmcg.mapping import Mapping
 from openmmcg.units import KB
 
@@ -69,8 +69,7 @@ class TorsionBias:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bias to an .npz file, atomically."""
         beads = np.empty((0, 4), dtype=np.int64) if self.beads is None else self.beads
-        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, energies=self.energies, atoms=self.atoms, beads=beads)
+        write_npz(path, energies=self.energies, atoms=self.atoms, beads=beads)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TorsionBias:
@@ -128,10 +127,10 @@ def torsion_beads(mapping: Mapping, atoms: np.ndarray) -> np.ndarray | None:
     return np.array([[bead_of[int(a)] for a in row] for row in atoms], dtype=np.int64)
 
 
-def average(biases: list[TorsionBias]) -> TorsionBias:
-    """Return the mean of several biases, each shifted to minimum 0 first, as is the result."""
-    mean = np.mean([bias.energies - bias.energies.min() for bias in biases], axis=0)
-    return replace(biases[0], energies=mean - mean.min())
+def average(energies: list[np.ndarray]) -> np.ndarray:
+    """Return the mean of several grids, each shifted to minimum 0 first, as is the result."""
+    mean = np.mean([grid - grid.min() for grid in energies], axis=0)
+    return np.asarray(mean - mean.min())
 
 
 def reweight(bias_energies: np.ndarray, temperature: float) -> np.ndarray:

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,26 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from openmmcg.data import metadynamics
 from openmmcg.data import walker as walkers
-from openmmcg.data.bias import (
-    TorsionBias,
-    average,
-    backbone_torsions,
-    effective_frames,
-    reweight,
-    torsion_beads,
-)
+from openmmcg.data.bias import TorsionBias, average, effective_frames, torsion_beads
+from openmmcg.data.bias import backbone_torsions as find_torsions
 from openmmcg.data.config import SampleConfig
 from openmmcg.data.constraints import constraint_pairs
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.force_maps import ForceMap, fit_force_map
-from openmmcg.data.map_comparison import compare_force_maps
-from openmmcg.data.systems import AtomisticSystem, recipe
-from openmmcg.data.writing import dataset_writer
+from openmmcg.data.dynamics import platform_of
+from openmmcg.data.frozen import frozen_system
+from openmmcg.data.grid_bias import GridBias
+from openmmcg.data.job import Job, Tick
+from openmmcg.data.merging import merge
+from openmmcg.data.pilot import job_force_map
+from openmmcg.data.provenance import versions
+from openmmcg.data.systems import AtomisticSystem
+from openmmcg.data.umbrella import Umbrella
+from openmmcg.data.user_systems import atomistic_system, start_positions
+from openmmcg.data.variables import read_variables
 from openmmcg.files import atomic_path
 from openmmcg.mapping import Mapping, load_mapping
-from openmmcg.mapping.topology import as_mdtraj
 
 
 class _Stopped(Exception):
@@ -44,15 +44,25 @@ class _Stopped(Exception):
 
 
 def bias_path(output: str | os.PathLike[str]) -> Path:
-    """Return where `sample` writes the bias that belongs to a dataset: `NAME.bias.npz`."""
+    """Return where `sample` writes metadynamics' bias of a dataset: `NAME.bias.npz`."""
     return Path(output).with_suffix(".bias.npz")
+
+
+def variables_path(output: str | os.PathLike[str]) -> Path:
+    """Return where `sample` writes a bias's variables of each frame: `NAME.variables.npz`."""
+    return Path(output).with_suffix(".variables.npz")
+
+
+def atoms_path(output: str | os.PathLike[str]) -> Path:
+    """Return where `sample` writes all atoms: `NAME.atoms.h5`."""
+    return Path(output).with_suffix(".atoms.h5")
 
 
 def sample(config: SampleConfig, progress: bool = True) -> Path:
     """Sample a system and write a mapped dataset; go on where an earlier call was interrupted.
 
-    With a bias, its grid is written beside the dataset, see `bias_path`. An existing dataset
-    with the same settings is kept as it is.
+    What else was asked for is written beside the dataset, see `bias_path`, `variables_path` and
+    `atoms_path`. An existing dataset with the same settings is kept as it is.
 
     Parameters
     ----------
@@ -68,79 +78,128 @@ def sample(config: SampleConfig, progress: bool = True) -> Path:
     Raises
     ------
     ValueError
-        If a setting is wrong, or the output (or its pieces) exists with other settings.
+        If a setting is wrong or missing, a file is no System, structure or force field, or the
+        output (or its pieces) exists with other settings.
     FileNotFoundError
-        If the mapping's YAML file does not exist.
+        If a file does not exist.
     RuntimeError
         If a walker became unstable or a checkpoint cannot be used.
     """
     console = Console(quiet=not progress, soft_wrap=True)
+    job = _prepare(config.resolved())
     output = Path(config.output)
-    atomistic = recipe(config.system, config.constraints, config.hydrogen_mass)
-    mapping = load_mapping(config.mapping, atomistic.topology, config.encoding)
-    source = _source(config, atomistic, mapping)
-    parts = Path(f"{output}.parts")
     if output.exists():
-        _check_same(_settings_of(output), source["config"], output)
-        shutil.rmtree(parts, ignore_errors=True)  # left when killed after the last rename
+        _check_same(_settings_of(output), job.source["config"], output)
+        shutil.rmtree(job.parts, ignore_errors=True)  # left when killed after the last rename
         console.print(f"{output} is complete, kept.")
         return output
-    job = walkers.Job(
-        config=config,
-        atomistic=atomistic,
-        mapping=mapping,
-        force_map=_force_map(config, atomistic, mapping, console),
-        source=source,
-        parts=parts,
-    )
+    umbrella = Umbrella(job.variables) if job.config.bias == "umbrella" else None
+    _check_windows(job.config, umbrella)
     _claim_parts(job)
-    bias = _bias_stage(job, console) if config.bias == "metadynamics" else None
+    force_map = job_force_map(job, console)
+    bias = umbrella if umbrella or job.config.bias == "none" else _metadynamics(job, console)
     _run_walkers(
         console,
         "production",
-        job.config.walkers,
+        job.config.n_walkers,
         config.length * 1e3,
-        lambda index, tick: walkers.record(job, bias, index, tick),
+        lambda index, tick: walkers.record(job, force_map, bias, index, tick),
     )
-    weights = _merge(job, output)
-    shutil.rmtree(parts)
+    weights = merge(
+        job,
+        force_map.kind,
+        umbrella,
+        output,
+        atoms_path(output) if config.all_atom else None,
+        variables_path(output),
+    )
+    shutil.rmtree(job.parts)
     console.print(
-        f"Wrote {output}: {len(weights)} frames of {mapping.n_beads} beads, "
-        f"{config.walkers * config.length:g} ns at {config.temperature:g} K, "
+        f"Wrote {output}: {len(weights)} frames of {job.mapping.n_beads} beads, "
+        f"{job.config.n_walkers * config.length:g} ns at "
+        f"{', '.join(f'{value:g}' for value in job.config.kelvins)} K, "
         f"{effective_frames(weights) / len(weights):.0%} effective after reweighting."
     )
     return output
 
 
-def _force_map(
-    config: SampleConfig, atomistic: AtomisticSystem, mapping: Mapping, console: Console
-) -> ForceMap:
-    """Fit the force map; a resumed run makes the same, as the pilot run repeats itself."""
-    constraints = constraint_pairs(atomistic.system)
-    if config.force_map != "optimal":
-        return fit_force_map(mapping, kind=config.force_map, constraints=constraints)
-    with console.status("Fitting the force map to a pilot run"):
-        forces = walkers.pilot_forces(config, atomistic)
-    optimal = fit_force_map(mapping, forces, "optimal", constraints)
-    console.print(compare_force_maps(mapping, forces, constraints).table())
-    return optimal
+def _prepare(config: SampleConfig) -> Job:
+    """Read and check all that resolved settings name."""
+    platform_of(config)
+    atomistic = atomistic_system(config)
+    if config.ensemble == "npt" and atomistic.box is None:
+        raise ValueError(
+            f"{config.system} has no periodic box, so it has no pressure; choose ensemble nvt."
+        )
+    mapping = load_mapping(config.mapping, atomistic.topology, config.encoding)
+    if config.frozen_beads:
+        frozen_system(atomistic.system, mapping)
+    starts = start_positions(config, atomistic)
+    entries = _variable_entries(config, mapping)
+    job = Job(
+        config=config,
+        atomistic=atomistic,
+        starts=starts,
+        mapping=mapping,
+        constraints=constraint_pairs(atomistic.system),
+        source=_source(config, atomistic, mapping),
+        parts=Path(f"{config.output}.parts"),
+        variables=read_variables(
+            entries, mapping.atomistic, starts[0], config.bias, config.bias_width
+        ),
+        entries=entries,
+    )
+    if entries:
+        _warn_unless_function_of_beads(job)
+    return job
+
+
+def _variable_entries(config: SampleConfig, mapping: Mapping) -> list[dict[str, Any]]:
+    if config.bias == "none":
+        if config.variables:
+            raise ValueError("There are variables but no bias; choose metadynamics or umbrella.")
+        return []
+    if config.variables:
+        return config.variables
+    if config.bias == "umbrella":
+        raise ValueError("An umbrella needs variables, each with type, atoms, center and k.")
+    return [{"type": "torsion", "atoms": t} for t in find_torsions(mapping.atomistic).tolist()]
+
+
+def _warn_unless_function_of_beads(job: Job) -> None:
+    numbers = [
+        str(number)
+        for number, variable in enumerate(job.variables, start=1)
+        if not variable.is_function_of(job.mapping)
+    ]
+    if numbers:
+        warnings.warn(
+            f"The bias acts on atoms whose place the beads do not fix (variable "
+            f"{', '.join(numbers)}), so it changes averages at fixed beads: train with the "
+            "dataset's weights, or choose a mapping that keeps these atoms as beads.",
+            stacklevel=4,
+        )
+
+
+def _check_windows(config: SampleConfig, umbrella: Umbrella | None) -> None:
+    if umbrella is not None and config.walkers % umbrella.n_windows:
+        raise ValueError(
+            f"The umbrella has {umbrella.n_windows} windows for {config.walkers} walkers at each "
+            "temperature; choose a multiple of the windows."
+        )
 
 
 def _source(config: SampleConfig, atomistic: AtomisticSystem, mapping: Mapping) -> dict[str, Any]:
     """Return the provenance of a dataset; "config" tells whether two runs are the same."""
+    settings = {**config.fingerprint(), "mapping_hash": mapping.hash}
+    if config.kind != "recipe":
+        settings["files"] = atomistic.description  # with their checksums
     return {
-        "config": {**config.fingerprint(), "mapping_hash": mapping.hash},
+        "config": settings,
         "system": atomistic.description,
-        "platform": walkers.PLATFORM,
-        "versions": {name: _version(name) for name in ("openmm-cg", "openmm", "mdtraj")},
+        "platform": config.platform,
+        "versions": versions("openmm", "mdtraj"),
     }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _settings_of(output: Path) -> dict[str, Any]:
@@ -162,7 +221,7 @@ def _check_same(found: dict[str, Any], expected: dict[str, Any], place: Path) ->
         )
 
 
-def _claim_parts(job: walkers.Job) -> None:
+def _claim_parts(job: Job) -> None:
     """Make the folder of pieces, or check that the one found has the same settings."""
     settings = job.parts / "config.json"
     if settings.exists():
@@ -172,30 +231,34 @@ def _claim_parts(job: walkers.Job) -> None:
         temporary.write_text(json.dumps(job.source["config"], indent=1))
 
 
-def _bias_stage(job: walkers.Job, console: Console) -> TorsionBias:
+def _metadynamics(job: Job, console: Console) -> TorsionBias | GridBias:
     """Let every walker build a bias; return and save their mean."""
-    torsions = backbone_torsions(as_mdtraj(job.atomistic.topology))
-    beads = torsion_beads(job.mapping, torsions)
-    if beads is None:
-        warnings.warn(
-            "The bias acts on torsions of atoms that are not all beads, so it changes averages at "
-            "fixed beads: train with the dataset's weights or choose a mapping that keeps the "
-            "backbone.",
-            stacklevel=3,
-        )
     _run_walkers(
         console,
         "metadynamics",
-        job.config.walkers,
+        job.config.n_walkers,
         job.config.bias_length * 1e3,
-        lambda index, tick: walkers.build_bias(job, torsions, index, tick),
+        lambda index, tick: metadynamics.build_bias(job, index, tick),
     )
-    built = [TorsionBias.load(job.bias_path(w)) for w in range(job.config.walkers)]
-    bias = replace(average(built), beads=beads)
+    built = [GridBias.load(job.bias_path(w)) for w in range(job.config.n_walkers)]
+    mean = replace(built[0], energies=average([bias.energies for bias in built]))
+    bias = _as_torsion_bias(job, mean)
     path = bias_path(job.config.output)
     bias.save(path)
     console.print(f"Wrote {path}: bias up to {bias.energies.max():.1f} kJ/mol.")
     return bias
+
+
+def _as_torsion_bias(job: Job, bias: GridBias) -> TorsionBias | GridBias:
+    """Return a bias on two torsions of atoms as OpenMM's fast force for it, others as they are."""
+    kinds = [variable.kind for variable in job.variables]
+    groups = [group for variable in job.variables for group in variable.groups]
+    if kinds != ["torsion", "torsion"] or any(len(group) > 1 for group in groups):
+        return bias
+    atoms = np.concatenate(groups).reshape(2, 4)
+    return TorsionBias(
+        np.ascontiguousarray(bias.energies[:-1, :-1]), atoms, torsion_beads(job.mapping, atoms)
+    )
 
 
 def _run_walkers(
@@ -203,7 +266,7 @@ def _run_walkers(
     name: str,
     count: int,
     length: float,
-    work: Callable[[int, walkers.Tick], None],
+    work: Callable[[int, Tick], None],
 ) -> None:
     """Run `work(walker, tick)` for all walkers in threads under one progress bar.
 
@@ -238,31 +301,3 @@ def _run_walkers(
         for error in errors:
             if error is not None and not isinstance(error, _Stopped):
                 raise error
-
-
-def _merge(job: walkers.Job, output: Path) -> np.ndarray:
-    """Merge all blocks, walker after walker, into the dataset; return the weights."""
-    paths = [
-        job.block_path(index, block)
-        for index in range(job.config.walkers)
-        for block in range(len(job.blocks()))
-    ]
-    bias_energies = []
-    for path in paths:
-        with Dataset.open(path) as block:
-            bias_energies.append(block.bias_energies)
-    weights = reweight(np.concatenate(bias_energies), job.config.temperature)
-    start = 0
-    with dataset_writer(
-        output,
-        job.mapping,
-        force_map=job.force_map.kind,
-        source=job.source,
-        group=job.config.system,
-    ) as append:
-        for path in paths:
-            with Dataset.open(path) as block:
-                frames = block.frames()
-            append(replace(frames, weights=weights[start : start + frames.n_frames]))
-            start += frames.n_frames
-    return weights

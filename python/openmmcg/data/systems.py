@@ -1,10 +1,9 @@
-"""Recipes: small all-atom systems that can be sampled without any input file."""
+"""All-atom systems, and recipes: those that can be sampled without any input file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.resources import as_file, files
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +22,19 @@ class AtomisticSystem:
     Attributes
     ----------
     name : str
-        Name of the recipe.
+        Name of the recipe, or the stem of the file it was read from.
     description : str
         What it is, with the force field.
     topology : openmm.app.Topology
     positions : (n_atoms, 3) float64
-        Energy-minimised start positions, nm.
+        Start positions, nm.
     system : openmm.System
+        With a periodic box, its default box vectors are those of `positions`.
+    starts : dict
+        Other start positions by name, (n_atoms, 3), nm.
+    equilibrated : bool
+        Whether `positions` are a frame of the ensemble, so that a minimisation would only cool
+        them.
     """
 
     name: str
@@ -37,57 +42,59 @@ class AtomisticSystem:
     topology: openmm.app.Topology
     positions: np.ndarray
     system: openmm.System
+    starts: dict[str, np.ndarray] = field(default_factory=dict)
+    equilibrated: bool = False
+
+    @property
+    def box(self) -> np.ndarray | None:
+        """Start box vectors as rows (3, 3), nm; None without periodic boundaries."""
+        if not self.system.usesPeriodicBoundaryConditions():
+            return None
+        vectors = self.system.getDefaultPeriodicBoxVectors()
+        return np.array([[v[k]._value for k in range(3)] for v in vectors])
 
 
-def capped_alanine(
-    constraints: str = "hbonds", hydrogen_mass: float | None = None
-) -> AtomisticSystem:
-    """Return ACE-Ala-NME (L) in vacuum with Amber ff14SB and OBC2 implicit water, 22 atoms.
-
-    Parameters
-    ----------
-    constraints : {"hbonds", "none"}
-        "hbonds" keeps bonds to hydrogen rigid.
-    hydrogen_mass : float, optional
-        Mass of a hydrogen in Da; what exceeds the element's is taken from its heavy atom, which
-        leaves all distributions as they are and allows time steps of 4 fs at 3 Da.
-
-    Raises
-    ------
-    ValueError
-        If `constraints` is not one of the two.
-    """
-    import openmm.app as app
-    from openmm import unit
-
+def check_constraints(constraints: str) -> None:
+    """Raise ValueError for constraints that are none of `CONSTRAINTS`."""
     if constraints not in CONSTRAINTS:
         raise ValueError(
             f"Unknown constraints {constraints!r}; expected one of {', '.join(CONSTRAINTS)}."
         )
-    with as_file(files("openmmcg.data") / "recipes" / "capped-alanine.pdb") as path:
-        pdb = app.PDBFile(str(path))
-    force_field = app.ForceField("amber14/protein.ff14SB.xml", "implicit/obc2.xml")
-    system = force_field.createSystem(
-        pdb.topology,
-        nonbondedMethod=app.NoCutoff,
+
+
+def create_system(
+    force_field: openmm.app.ForceField,
+    topology: openmm.app.Topology,
+    constraints: str,
+    hydrogen_mass: float | None,
+    cutoff: float | None,
+) -> openmm.System:
+    """Make a System: with a cutoff (nm) periodic with particle-mesh Ewald, else without cutoff."""
+    import openmm.app as app
+
+    check_constraints(constraints)
+    periodic = {} if cutoff is None else {"nonbondedCutoff": cutoff}
+    return force_field.createSystem(
+        topology,
+        nonbondedMethod=app.NoCutoff if cutoff is None else app.PME,
         constraints=app.HBonds if constraints == "hbonds" else None,
         hydrogenMass=hydrogen_mass,
-    )
-    return AtomisticSystem(
-        name="capped-alanine",
-        description="ACE-Ala-NME, Amber ff14SB, OBC2 implicit solvent, no cutoff",
-        topology=pdb.topology,
-        positions=np.array(pdb.getPositions(asNumpy=True).value_in_unit(unit.nanometer)),
-        system=system,
+        **periodic,
     )
 
 
-_RECIPES: dict[str, Callable[..., AtomisticSystem]] = {"capped-alanine": capped_alanine}
+Recipe = Callable[[str, "float | None"], AtomisticSystem]
+
+
+def _recipes() -> dict[str, Recipe]:
+    from openmmcg.data import liquids, peptides
+
+    return {**peptides.RECIPES, **liquids.RECIPES}
 
 
 def recipes() -> list[str]:
     """Return the names of the recipes."""
-    return sorted(_RECIPES)
+    return sorted(_recipes())
 
 
 def recipe(
@@ -100,14 +107,22 @@ def recipe(
     name : str
         One of `recipes`.
     constraints : {"hbonds", "none"}
+        "hbonds" keeps bonds to hydrogen rigid. Water is rigid in either case, as its models are
+        defined.
     hydrogen_mass : float, optional
-        Mass of a hydrogen in Da.
+        Mass of a hydrogen in Da; what exceeds the element's is taken from its heavy atom, which
+        leaves all distributions as they are and allows time steps of 4 fs at 3 Da. Water keeps
+        its masses.
 
     Raises
     ------
     ValueError
         If there is no such recipe or the constraints are unknown.
     """
-    if name not in _RECIPES:
-        raise ValueError(f"Unknown system {name!r}; recipes are {', '.join(recipes())}.")
-    return _RECIPES[name](constraints=constraints, hydrogen_mass=hydrogen_mass)
+    known = _recipes()
+    if name not in known:
+        raise ValueError(
+            f"Unknown system {name!r}; recipes are {', '.join(sorted(known))}. A system of your "
+            "own is the path of a System in XML or of a PDB or mmCIF file."
+        )
+    return known[name](constraints, hydrogen_mass)

@@ -1,4 +1,4 @@
-"""One walker of the sampler: build a bias, then record frames block by block.
+"""One walker of the sampler: equilibrate, then record frames block by block.
 
 Walkers run as threads: OpenMM releases Python's lock while it computes, its CPU platform keeps
 random numbers per Context, and threads need no import guard in the user's script and leave no
@@ -7,258 +7,241 @@ orphans when killed.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openmm
-import openmm.app as app
-from openmm import unit
-from openmm.app.metadynamics import BiasVariable, Metadynamics
 
-from openmmcg.data.bias import GRID, TorsionBias
-from openmmcg.data.config import SampleConfig
+from openmmcg.data import dynamics
+from openmmcg.data.all_atom import AtomFrames, atom_writer
+from openmmcg.data.bias import TorsionBias
 from openmmcg.data.force_maps import ForceMap
-from openmmcg.data.frames import Frames
-from openmmcg.data.systems import AtomisticSystem
+from openmmcg.data.frames import LAYOUT, Frames
+from openmmcg.data.frozen import FrozenBeads
+from openmmcg.data.grid_bias import GridBias
+from openmmcg.data.job import Job, Tick, naming, start_walker
+from openmmcg.data.umbrella import Umbrella
 from openmmcg.data.writing import write_dataset
 from openmmcg.files import atomic_path
-from openmmcg.mapping import Mapping
 
-PLATFORM = "CPU"
-BIAS_GROUP = 31
-PILOT = 10**6
-"""Stands for a walker's number in the seeds of the pilot run."""
-PILOT_FRAMES = 300
-PILOT_INTERVAL = 0.2  # ps; forces have forgotten each other
-_PHYSICAL_GROUPS = set(range(32)) - {BIAS_GROUP}
-
-Tick = Callable[[float], None]
-"""Called with the ps just simulated; may raise to stop the walker."""
+Bias = TorsionBias | GridBias | Umbrella
+_CHUNK_BYTES = 1 << 24
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """What all walkers share."""
-
-    config: SampleConfig
-    atomistic: AtomisticSystem
-    mapping: Mapping
-    force_map: ForceMap
-    source: dict[str, Any]
-    parts: Path
-
-    def bias_path(self, walker: int) -> Path:
-        """File of the bias that a walker built."""
-        return self.parts / f"bias-{walker}.npz"
-
-    def start_path(self, walker: int) -> Path:
-        """File of the positions at which a walker ended its metadynamics."""
-        return self.parts / f"start-{walker}.npy"
-
-    def block_path(self, walker: int, block: int, suffix: str = ".h5") -> Path:
-        """File of a block of frames (a dataset of its own) or of the checkpoint after it."""
-        return self.parts / f"walker-{walker}" / f"block-{block:05d}{suffix}"
-
-    def blocks(self) -> list[int]:
-        """Return the number of frames of each block."""
-        full, rest = divmod(self.config.n_frames, self.config.block)
-        return [self.config.block] * full + ([rest] if rest else [])
-
-
-@contextmanager
-def _naming(walker: int, config: SampleConfig) -> Iterator[None]:
-    """Turn OpenMM's and our own complaints about NaN into one that names walker and remedy."""
-    try:
-        yield
-    except (openmm.OpenMMException, FloatingPointError) as error:
-        raise RuntimeError(
-            f"Walker {walker} became unstable ({error}); use a smaller time step than "
-            f"{config.timestep} fs."
-        ) from error
-
-
-def pilot_forces(config: SampleConfig, atomistic: AtomisticSystem) -> np.ndarray:
-    """Return atom forces (PILOT_FRAMES, n_atoms, 3), kJ/mol/nm, of a short run without bias."""
-    simulation = _simulation(config, atomistic, atomistic.system, _seed(config, PILOT, 0))
-    _start(simulation, config, atomistic.positions, _seed(config, PILOT, 1), minimise=True)
-    forces = np.empty((PILOT_FRAMES, *atomistic.positions.shape))
-    with _naming(PILOT, config):
-        simulation.step(config.steps(config.equilibration))
-        for frame in range(PILOT_FRAMES):
-            simulation.step(config.steps(PILOT_INTERVAL))
-            state = simulation.context.getState(forces=True)
-            forces[frame] = state.getForces(asNumpy=True).value_in_unit(
-                unit.kilojoules_per_mole / unit.nanometer
-            )
-    return forces
-
-
-def build_bias(job: Job, torsions: np.ndarray, walker: int, tick: Tick) -> None:
-    """Run well-tempered metadynamics on two torsions and save the bias and the last positions.
-
-    A walker that was interrupted starts its metadynamics anew, with the same outcome.
-    """
-    config = job.config
-    if job.bias_path(walker).exists():
-        tick(config.bias_length * 1e3)
-        return
-    system = copy.deepcopy(job.atomistic.system)
-    variables = []
-    for torsion in torsions.tolist():
-        angle = openmm.CustomTorsionForce("theta")
-        angle.addTorsion(*torsion)
-        # The grid of Metadynamics repeats its first point at the end.
-        variables.append(BiasVariable(angle, -np.pi, np.pi, config.bias_width, True, GRID + 1))
-    interval = config.steps(config.bias_interval)
-    metadynamics = Metadynamics(
-        system,
-        variables,
-        config.temperature,
-        config.bias_factor,
-        config.bias_height,
-        interval,
-    )
-    simulation = _simulation(config, job.atomistic, system, _seed(config, walker, 0))
-    _start(simulation, config, job.atomistic.positions, _seed(config, walker, 1), minimise=True)
-    with _naming(walker, config):
-        for _ in range(round(config.bias_length * 1e3 / config.bias_interval)):
-            metadynamics.step(simulation, interval)
-            tick(config.bias_interval)
-    free_energy = metadynamics.getFreeEnergy().value_in_unit(unit.kilojoules_per_mole)
-    energies = -free_energy * (config.bias_factor - 1) / config.bias_factor
-    state = simulation.context.getState(positions=True)
-    with atomic_path(job.start_path(walker)) as temporary, open(temporary, "wb") as handle:
-        np.save(handle, state.getPositions(asNumpy=True).value_in_unit(unit.nanometer))
-    # Metadynamics stores the first variable in the last axis.
-    TorsionBias(energies[:GRID, :GRID].T.copy(), torsions).save(job.bias_path(walker))
-
-
-def record(job: Job, bias: TorsionBias | None, walker: int, tick: Tick) -> None:
+def record(job: Job, force_map: ForceMap, bias: Bias | None, walker: int, tick: Tick) -> None:
     """Run a walker's production, writing blocks; go on after the last complete block.
 
-    A block counts once its file exists; its checkpoint is written before it.
+    A block counts once its file exists; what belongs to it is written before it.
     """
-    config = job.config
     blocks = job.blocks()
-    done = _complete_blocks(job, walker)
-    tick(sum(blocks[:done]) * config.frame_interval)
-    if done == len(blocks):
-        return
-    system = copy.deepcopy(job.atomistic.system)
-    if bias is not None:
-        force = bias.force([bias.atoms])
-        force.setForceGroup(BIAS_GROUP)
-        system.addForce(force)
-    simulation = _simulation(config, job.atomistic, system, _seed(config, walker, 2))
-    if done:
-        _resume(simulation, job.block_path(walker, done - 1, ".chk"))
-    else:
-        start = job.atomistic.positions if bias is None else np.load(job.start_path(walker))
-        _start(simulation, config, start, _seed(config, walker, 3), minimise=bias is None)
-        with _naming(walker, config):
-            simulation.step(config.steps(config.equilibration))
-    for block in range(done, len(blocks)):
-        with _naming(walker, config):
-            frames = _frames(job, simulation, walker, blocks[block], tick)
-        with atomic_path(job.block_path(walker, block, ".chk")) as temporary:
-            temporary.write_bytes(simulation.context.createCheckpoint())
-        write_dataset(
-            job.block_path(walker, block),
-            job.mapping,
-            frames,
-            force_map=job.force_map.kind,
-            source=job.source,
-        )
-        if block:
-            job.block_path(walker, block - 1, ".chk").unlink()
-
-
-def _complete_blocks(job: Job, walker: int) -> int:
     done = 0
     while job.block_path(walker, done).exists():
         done += 1
-    return done
+    tick(sum(blocks[:done]) * job.config.frame_interval)
+    if done == len(blocks):
+        return
+    path = job.block_path(walker, done - 1, ".chk") if done else _equilibrate(job, bias, walker)
+    for block in range(done, len(blocks)):
+        context, force = _production_context(job, bias, walker, block, equilibrating=False)
+        dynamics.restore(context, _read(path), path)
+        with naming(walker, job.config):
+            _record_block(job, force_map, context, force, walker, block, tick)
+        path.unlink()
+        path = job.block_path(walker, block, ".chk")
 
 
-def _frames(job: Job, simulation: app.Simulation, walker: int, n_frames: int, tick: Tick) -> Frames:
-    """Simulate and map `n_frames` frames; forces and energies come without the bias."""
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RuntimeError(
+            f"The checkpoint {path} cannot be used ({error}); remove the folder "
+            f"{path.parent.parent} to sample anew."
+        ) from error
+
+
+def _equilibrate(job: Job, bias: Bias | None, walker: int) -> Path:
+    """Start and equilibrate a walker piece by piece; return its checkpoint."""
+    config = job.config
+    total, per_piece = config.steps(config.equilibration), max(1, config.steps(job.piece))
+    path = job.folder(walker) / "equilibration.npz"
+    final = job.folder(walker) / "equilibrated.chk"
+    if final.exists():
+        return final
+    saved = dynamics.load_progress(path)
+    done = int(saved["steps"]) if saved else 0
+    while True:
+        context, _ = _production_context(job, bias, walker, done, equilibrating=True)
+        with naming(walker, config):
+            if saved is None:
+                _start_production(job, context, bias, walker)
+            else:
+                dynamics.restore(context, saved["checkpoint"].tobytes(), path)
+            steps = min(per_piece, total - done)
+            context.getIntegrator().step(steps)
+        done += steps
+        if done >= total:
+            break
+        dynamics.save_progress(path, context, steps=done)
+        saved = dynamics.load_progress(path)
+    with atomic_path(final) as temporary:
+        temporary.write_bytes(context.createCheckpoint())
+    path.unlink(missing_ok=True)
+    return final
+
+
+def _start_production(job: Job, context: openmm.Context, bias: Bias | None, walker: int) -> None:
+    if isinstance(bias, TorsionBias | GridBias):
+        with np.load(job.start_path(walker)) as data:
+            positions, box = data["positions"], data.get("box")
+        start_walker(job, context, walker, positions, box, 3, minimise=False)
+    else:
+        positions = job.starts[walker % len(job.starts)]
+        start_walker(job, context, walker, positions, None, 3)
+
+
+def _production_context(
+    job: Job, bias: Bias | None, walker: int, part: int, equilibrating: bool
+) -> tuple[openmm.Context, openmm.Force | None]:
+    config = job.config
+    force: openmm.Force | None = None
+    if isinstance(bias, TorsionBias):
+        force = bias.force([bias.atoms])
+    elif isinstance(bias, GridBias):
+        force = bias.force(job.variables, job.periodic)
+    elif bias is not None:
+        force = bias.force(walker % bias.n_windows, job.periodic)
+    if force is not None:
+        force.setForceGroup(dynamics.BIAS_GROUP)
+    context = dynamics.make_context(
+        config,
+        job.atomistic.system,
+        config.walker_temperature(walker),
+        dynamics.seed_of(config, walker, 2),
+        forces=() if force is None else (force,),
+        barostat_seed=dynamics.seed_of(config, walker, 7 if equilibrating else 8, part),
+        thermostat=equilibrating or config.ensemble != "nve",
+    )
+    return context, force
+
+
+def _record_block(
+    job: Job,
+    force_map: ForceMap,
+    context: openmm.Context,
+    force: openmm.Force | None,
+    walker: int,
+    block: int,
+    tick: Tick,
+) -> None:
+    """Simulate a block of frames and write all its files, the dataset last."""
+    config = job.config
+    path = job.block_path(walker, block, ".atoms.h5") if config.all_atom else None
+    frozen = (
+        FrozenBeads(config, job.atomistic.system, job.mapping, walker, block)
+        if config.frozen_beads
+        else None
+    )
+    parts, values = [], []
+    with atom_writer(path, job.mapping.atomistic, job.constraints) as write:
+        for n_frames in _chunks(job.blocks()[block], job.mapping.n_atoms):
+            atoms, bias_energies, variables = _atom_frames(
+                job, context, force, walker, n_frames, tick
+            )
+            write(atoms)
+            frames = _map_frames(job, force_map, atoms, bias_energies)
+            if frozen is not None:
+                frames = frozen.averaged(force_map, atoms, frames)
+            parts.append(frames)
+            values.append(variables)
+    if isinstance(force, openmm.CustomCVForce):
+        with (
+            atomic_path(job.block_path(walker, block, ".cv.npy")) as temporary,
+            open(temporary, "wb") as handle,
+        ):
+            np.save(handle, np.concatenate(values))
+    with atomic_path(job.block_path(walker, block, ".chk")) as temporary:
+        temporary.write_bytes(context.createCheckpoint())
+    write_dataset(
+        job.block_path(walker, block),
+        job.mapping,
+        _joined(parts),
+        force_map=force_map.kind,
+        source=job.source,
+        constraints=job.constraints,
+    )
+
+
+def _chunks(n_frames: int, n_atoms: int) -> Iterator[int]:
+    size = max(1, _CHUNK_BYTES // (48 * n_atoms))
+    for start in range(0, n_frames, size):
+        yield min(size, n_frames - start)
+
+
+def _atom_frames(
+    job: Job,
+    context: openmm.Context,
+    force: openmm.Force | None,
+    walker: int,
+    n_frames: int,
+    tick: Tick,
+) -> tuple[AtomFrames, np.ndarray, np.ndarray]:
+    """Simulate frames: atoms without the bias, energies of the bias and its variables."""
     config = job.config
     steps = config.steps(config.frame_interval)
-    positions = np.empty((n_frames, job.mapping.n_beads, 3))
+    positions = np.empty((n_frames, job.mapping.n_atoms, 3))
     forces = np.empty_like(positions)
-    energies = np.empty(n_frames)
-    bias_energies = np.empty(n_frames)
+    boxes = np.empty((n_frames, 3, 3)) if job.periodic else None
+    energies, bias_energies = np.empty(n_frames), np.zeros(n_frames)
+    values = []
     for frame in range(n_frames):
-        simulation.step(steps)
-        state = simulation.context.getState(
-            positions=True, forces=True, energy=True, groups=_PHYSICAL_GROUPS
+        context.getIntegrator().step(steps)
+        state = context.getState(
+            positions=True, forces=True, energy=True, groups=dynamics.PHYSICAL_GROUPS
         )
-        bias_state = simulation.context.getState(energy=True, groups={BIAS_GROUP})
-        energies[frame] = _kj(state.getPotentialEnergy())
-        bias_energies[frame] = _kj(bias_state.getPotentialEnergy())
+        energies[frame] = dynamics.energy_of(state)
         if not np.isfinite(energies[frame]):
             raise FloatingPointError(f"the potential energy is {energies[frame]}")
-        atoms = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
-        atom_forces = state.getForces(asNumpy=True).value_in_unit(
-            unit.kilojoules_per_mole / unit.nanometer
-        )
-        positions[frame] = job.mapping.apply(atoms)
-        forces[frame] = job.force_map.apply(atom_forces)
+        positions[frame] = state.getPositions(asNumpy=True)._value
+        forces[frame] = dynamics.forces_of(state)
+        if boxes is not None:
+            boxes[frame] = dynamics.box_of(state)
+        if force is not None:
+            group = {dynamics.BIAS_GROUP}
+            bias_energies[frame] = dynamics.energy_of(context.getState(energy=True, groups=group))
+        if isinstance(force, openmm.CustomCVForce):
+            values.append(force.getCollectiveVariableValues(context))
         tick(config.frame_interval)
-    return Frames(
+    atoms = AtomFrames(
         positions=positions,
         forces=forces,
         energies=energies,
-        temperatures=np.full(n_frames, config.temperature),
-        bias_energies=bias_energies,
+        temperatures=np.full(n_frames, config.walker_temperature(walker)),
         walkers=np.full(n_frames, walker),
+        boxes=boxes,
+    )
+    return atoms, bias_energies, np.array(values)
+
+
+def _map_frames(
+    job: Job, force_map: ForceMap, atoms: AtomFrames, bias_energies: np.ndarray
+) -> Frames:
+    return Frames(
+        positions=job.mapping.apply(atoms.positions, atoms.boxes),
+        forces=force_map.apply(atoms.forces),
+        energies=atoms.energies,
+        temperatures=atoms.temperatures,
+        bias_energies=bias_energies,
+        walkers=atoms.walkers,
+        boxes=atoms.boxes,
     )
 
 
-def _kj(energy: Any) -> float:
-    return float(energy.value_in_unit(unit.kilojoules_per_mole))
-
-
-def _seed(config: SampleConfig, walker: int, use: int) -> int:
-    """Return an independent 31-bit seed; 0 would mean a random one to OpenMM."""
-    sequence = np.random.SeedSequence([config.seed, walker, use])
-    return int(sequence.generate_state(1)[0] % (2**31 - 1)) + 1
-
-
-def _simulation(
-    config: SampleConfig, atomistic: AtomisticSystem, system: openmm.System, seed: int
-) -> app.Simulation:
-    integrator = openmm.LangevinMiddleIntegrator(
-        config.temperature, config.friction, config.timestep * 1e-3
-    )
-    integrator.setRandomNumberSeed(seed)
-    platform = openmm.Platform.getPlatformByName(PLATFORM)
-    return app.Simulation(atomistic.topology, system, integrator, platform, {"Threads": "1"})
-
-
-def _start(
-    simulation: app.Simulation,
-    config: SampleConfig,
-    positions: np.ndarray,
-    seed: int,
-    minimise: bool,
-) -> None:
-    simulation.context.setPositions(positions)
-    if minimise:
-        simulation.minimizeEnergy()
-    simulation.context.setVelocitiesToTemperature(config.temperature, seed)
-
-
-def _resume(simulation: app.Simulation, path: Path) -> None:
-    try:
-        simulation.context.loadCheckpoint(path.read_bytes())
-    except (OSError, openmm.OpenMMException) as error:
-        raise RuntimeError(
-            f"The checkpoint {path} cannot be used ({error}); it needs the OpenMM it was written "
-            f"with. Remove the folder {path.parent.parent} to sample anew."
-        ) from error
+def _joined(parts: list[Frames]) -> Frames:
+    arrays = [part.arrays() for part in parts]
+    columns: dict[str, Any] = dict.fromkeys(LAYOUT)
+    for name in arrays[0]:
+        columns[name] = np.concatenate([array[name] for array in arrays])
+    return Frames(**columns)
