@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from openmmcg.models.base import CGNetwork
-from openmmcg.models.painn import PaiNN
-from openmmcg.models.pair_spline import PairSpline
-from openmmcg.models.schnet import SchNet
-from openmmcg.models.tensornet import TensorNet
 
-_NETWORKS: dict[str, Callable[..., CGNetwork]] = {
-    network.name: network for network in (PaiNN, PairSpline, SchNet, TensorNet)
+_NETWORKS = {
+    "mace": "openmmcg.models.mace:MACE",
+    "painn": "openmmcg.models.painn:PaiNN",
+    "pair-spline": "openmmcg.models.pair_spline:PairSpline",
+    "schnet": "openmmcg.models.schnet:SchNet",
+    "tensornet": "openmmcg.models.tensornet:TensorNet",
 }
+_NEEDS = {"mace": ("mace", "mace-torch", "openmm-cg[mace]")}
 
 
 def names() -> list[str]:
-    """Return the names that `build` knows."""
-    return sorted(_NETWORKS)
+    """Return the names of the networks that can be built here.
+
+    Networks that need a package that is not installed are left out.
+    """
+    return [name for name in sorted(_NETWORKS) if _missing(name) is None]
+
+
+def _missing(name: str) -> tuple[str, str] | None:
+    """Package that a network needs and what installs it, if it is not there."""
+    if name not in _NEEDS:
+        return None
+    module, package, extra = _NEEDS[name]
+    return None if find_spec(module) is not None else (package, extra)
 
 
 def build(
@@ -46,6 +60,12 @@ def build(
     ValueError
         If the name, a hyperparameter or a value is not usable.
     """
+    absent = _missing(name)
+    if absent is not None:
+        raise ValueError(
+            f"The network {name!r} needs the package {absent[0]}, which is not installed; install "
+            f"it with pip install '{absent[1]}'."
+        )
     if name not in _NETWORKS:
         raise ValueError(f"There is no network {name!r}; choose one of {', '.join(names())}.")
     types = tuple(bead_types)
@@ -55,7 +75,9 @@ def build(
         )
     if not cutoff > 0:
         raise ValueError(f"The cutoff must be a positive distance in nm, but it is {cutoff}.")
+    module, _, class_name = _NETWORKS[name].partition(":")
+    network = getattr(import_module(module), class_name)
     try:
-        return _NETWORKS[name](bead_types=types, cutoff=float(cutoff), **hyperparameters)
+        return network(bead_types=types, cutoff=float(cutoff), **hyperparameters)
     except TypeError as error:
         raise ValueError(f"Network {name!r} cannot be built: {error}.") from error
