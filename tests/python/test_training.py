@@ -17,8 +17,9 @@ from openmmcg.mapping import Mapping
 from openmmcg.models import PairTemplate
 from openmmcg.priors import PriorSet
 from openmmcg.training import NoiseFloor, TrainConfig, load_network, train
-from openmmcg.training.frames import ShuffledBatches, load_frames, times_of, validation_mask
+from openmmcg.training.frames import load_data, open_datasets
 from openmmcg.training.module import ForceMatching
+from openmmcg.training.split import ShuffledBatches, times_of, validation_mask
 from openmmcg.training.summary import verdict
 from peptide_frames import frames as peptide
 
@@ -108,6 +109,7 @@ def test_writes_what_it_says(trained: Path) -> None:
     assert names == {
         "training.json",
         "priors.json",
+        "priors.png",
         "summary.json",
         "metrics.csv",
         "best.ckpt",
@@ -261,21 +263,24 @@ def test_batches_depend_on_seed_and_epoch_only() -> None:
 
 
 def test_priors_come_from_the_training_part_and_are_subtracted(dataset: Path) -> None:
-    with Dataset.open(dataset) as data:
-        frames = load_frames(data, 0.1)
-        bound = frames.priors.bind(data.types, list(data.type_names), data.bonds)
-        back = frames.residuals + bound.forces(frames.positions)
+    config = TrainConfig(str(dataset), "out")
+    with open_datasets(config) as datasets:
+        (data,) = datasets
+        loaded = load_data(datasets, config)
+        (frames,) = loaded.systems
+        bound = loaded.priors.bind(data.types, list(data.type_names), data.bonds)
+        back = frames.forces + bound.forces(frames.positions)
         np.testing.assert_allclose(back, data.forces, atol=1e-3 * np.abs(data.forces).max())
     assert not set(frames.training) & set(frames.validation)
     assert len(frames.training) + len(frames.validation) == 2400
-    assert frames.residuals.std() < 0.5 * back.std()
+    assert frames.forces.std() < 0.5 * back.std()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"boxes": np.tile(np.eye(3, dtype="f4"), (200, 1, 1))}, "periodic box.*not supported yet"),
-        ({"temperatures": np.linspace(300, 310, 200)}, "200 temperatures"),
+        ({"boxes": np.tile(np.eye(3, dtype="f4"), (200, 1, 1))}, "more than half of the box"),
+        ({"weights": np.full(200, -1.0)}, "negative weights"),
         ({"forces": np.full((200, 6, 3), np.nan, "f4")}, "forces of .* not all finite"),
     ],
 )
@@ -288,7 +293,7 @@ def test_unusable_data(tmp_path: Path, changes: dict, message: str) -> None:
 
 def test_too_few_frames(tmp_path: Path) -> None:
     few = {f.name: getattr(sampled(8), f.name) for f in dataclasses.fields(Frames)}
-    with pytest.raises(ValueError, match="too few|cannot be estimated"):
+    with pytest.raises(ValueError, match="too few"):
         train(small(written(tmp_path / "few.h5", Frames(**few)), tmp_path / "out"), progress=False)
 
 

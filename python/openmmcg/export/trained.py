@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,9 @@ from openmmcg.training import load_network
 if TYPE_CHECKING:
     from openmmcg.data import Dataset
 
+MOST_BEADS = 300
+"""Beads up to which the most typical of all frames is searched."""
+
 
 @dataclass(frozen=True)
 class ExportConfig:
@@ -28,10 +33,15 @@ class ExportConfig:
         Folder of a finished training.
     output : str
         Model file to write, by custom NAME.cg.pt.
+    system : str or None
+        Of a training on several systems: the one whose beads, mapping and masses go into the
+        file, as named in summary.json (FILE::GROUP). The network and the priors are the same in
+        all files.
     """
 
     training: str
     output: str
+    system: str | None = None
 
 
 def export(config: ExportConfig, progress: bool = True) -> Path:
@@ -49,7 +59,7 @@ def export(config: ExportConfig, progress: bool = True) -> Path:
     Path
         The model file.
     """
-    path, report = export_trained(config.training, config.output)
+    path, report = export_trained(config.training, config.output, config.system)
     if progress:
         worst = max(report["differences"].items(), key=lambda item: item[1])
         print(
@@ -61,7 +71,7 @@ def export(config: ExportConfig, progress: bool = True) -> Path:
 
 
 def export_trained(
-    training: str | os.PathLike[str], path: str | os.PathLike[str]
+    training: str | os.PathLike[str], path: str | os.PathLike[str], system: str | None = None
 ) -> tuple[Path, dict[str, Any]]:
     """Write the model file of a finished training, with priors, topology and provenance.
 
@@ -71,6 +81,8 @@ def export_trained(
         Folder that `openmmcg.training.train` wrote.
     path : path-like
         Model file to write.
+    system : str, optional
+        As of `ExportConfig`; needed if there are several.
 
     Returns
     -------
@@ -84,32 +96,26 @@ def export_trained(
     FileNotFoundError
         If the training is not finished or its dataset is gone.
     ValueError
-        If the dataset has changed since, or the file fails a check.
+        If the dataset has changed since, it is not clear which system is meant, or the file fails
+        a check.
     """
-    from openmmcg.data import Dataset
-    from openmmcg.training.frames import dataset_facts
-    from openmmcg.training.run import PRIORS, RECIPE, SUMMARY
+    from openmmcg.training.folder import PRIORS, RECIPE, SUMMARY
 
     folder = Path(training)
     network = load_network(folder)
     record = json.loads((folder / RECIPE).read_text())
-    config = record["config"]
-    with Dataset.open(config["dataset"], config["group"]) as dataset:
-        if dataset_facts(dataset)["sha256"] != record["data"]["sha256"]:
-            raise ValueError(
-                f"The dataset {dataset.path} is not the one of the training in {folder}; train "
-                "again or restore it."
-            )
-        mapping, topology = dataset.mapping, topology_record(dataset)
+    with _dataset(record["data"], system, folder) as dataset:
+        mapping, topology = dataset.mapping, topology_record(dataset, network.bead_types)
     written = save(
         network,
         path,
         temperature=record["temperature"],
+        temperature_range=record.get("temperature_range"),
         mapping=mapping,
         topology=topology,
         priors=json.loads((folder / PRIORS).read_text()),
         training={
-            "config": config,
+            "config": record["config"],
             "data": record["data"],
             "summary": json.loads((folder / SUMMARY).read_text()),
         },
@@ -117,29 +123,65 @@ def export_trained(
     return written, verify(written, network)
 
 
-def topology_record(dataset: Dataset) -> dict[str, Any]:
+@contextmanager
+def _dataset(data: Mapping[str, Any], system: str | None, folder: Path) -> Iterator[Dataset]:
+    """Open the dataset of a system of a training and check that it is the same still."""
+    from openmmcg.data import Dataset
+    from openmmcg.training.frames import dataset_facts
+
+    known = {
+        f"{Path(facts['path']).stem}::{facts['group']}": facts
+        for facts in data.get("systems", [data])
+    }
+    if system is None and len(known) == 1:
+        (system,) = known
+    if system is None or system not in known:
+        found = "name one of them as system" if system is None else f"there is no {system!r}"
+        raise ValueError(f"The training in {folder} is on the systems {', '.join(known)}; {found}.")
+    facts = known[system]
+    with Dataset.open(facts["path"], facts["group"]) as dataset:
+        if dataset_facts(dataset)["sha256"] != facts["sha256"]:
+            raise ValueError(
+                f"The dataset {dataset.path} is not the one of the training in {folder}; train "
+                "again or restore it."
+            )
+        yield dataset
+
+
+def topology_record(dataset: Dataset, bead_types: Sequence[str]) -> dict[str, Any]:
     """Topology of a dataset as a model card holds it, with the most typical frame.
 
     Parameters
     ----------
     dataset : Dataset
         An open dataset.
+    bead_types : sequence of str
+        Vocabulary of the model.
 
     Returns
     -------
     dict
-        JSON-able: names, residues, types, bonds, molecules, masses (Da), positions (nm).
+        JSON-able: names, residues, types, bonds, molecules, masses (Da), positions (nm) and, with
+        periodic boundaries, box (nm).
     """
     atoms = list(dataset.topology.atoms)
-    return {
+    record = {
         "names": [atom.name for atom in atoms],
         "residues": [[atom.residue.name, int(atom.residue.resSeq)] for atom in atoms],
-        "types": dataset.types.tolist(),
+        "types": [bead_types.index(dataset.type_names[kind]) for kind in dataset.types],
         "bonds": dataset.bonds.tolist(),
         "molecules": dataset.molecules.tolist(),
         "masses": dataset.masses.tolist(),
-        "positions": typical_frame(dataset.positions).astype(float).tolist(),
     }
+    if dataset.boxes is not None or dataset.n_beads > MOST_BEADS:
+        # All configurations of a liquid are alike, and the last one is equilibrated.
+        last = dataset.frames(dataset.n_frames - 1)
+        record["positions"] = last.positions[0].astype(float).tolist()
+        if last.boxes is not None:
+            record["box"] = last.boxes[0].astype(float).tolist()
+        return record
+    record["positions"] = typical_frame(dataset.positions).astype(float).tolist()
+    return record
 
 
 def typical_frame(positions: np.ndarray, candidates: int = 2000) -> np.ndarray:

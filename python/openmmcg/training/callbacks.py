@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class MetricsFile(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the file."""
         assert isinstance(pl_module, ForceMatching)
+        if not trainer.is_global_zero:
+            return
         with atomic_path(self._path) as temporary, open(temporary, "w", newline="") as handle:
             writer = csv.DictWriter(handle, fieldnames=list(pl_module.history[0]))
             writer.writeheader()
@@ -81,10 +84,8 @@ class TrainingProgress(Callback):
         assert isinstance(pl_module, ForceMatching)
         last = pl_module.history[-1]
         loss, floor = last["val_loss"], last["noise_floor"]
-        self._bar.update(
-            self._task,
-            losses=f"loss {loss:.0f} = floor {floor:.0f} + {loss - floor:.0f}",
-        )
+        known = f" = floor {floor:.0f} + {loss - floor:.0f}" if math.isfinite(floor) else ""
+        self._bar.update(self._task, losses=f"loss {loss:.0f}{known}")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the bar as it is."""

@@ -1,52 +1,27 @@
-"""Lightning modules of force matching."""
+"""The Lightning module of force matching."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch import Tensor, nn
 
 from openmmcg.models import CGNetwork, PairTemplate
+from openmmcg.priors import TrainablePriors
+from openmmcg.training.batches import Batch, Part
 from openmmcg.training.config import TrainConfig
-from openmmcg.training.frames import ShuffledBatches, TrainingData
-from openmmcg.training.noise import NoiseFloor
+from openmmcg.training.floors import Floors
+from openmmcg.training.frames import TrainingData
+from openmmcg.training.labels import gaussian, noised
+from openmmcg.training.optimisation import optimisers
 
-Batch = list[Tensor]
-_VALIDATION_BATCH = 1024
-
-
-class FrameModule(pl.LightningDataModule):
-    """Serve frames of `TrainingData` in batches of (positions, residual forces).
-
-    Parameters
-    ----------
-    data : TrainingData
-        The frames.
-    config : TrainConfig
-        Batch size and seed.
-    """
-
-    def __init__(self, data: TrainingData, config: TrainConfig) -> None:
-        super().__init__()
-        self._frames = TensorDataset(data.positions, data.residuals)
-        self._batches = ShuffledBatches(data.training, config.batch_size, config.seed)
-        self._validation = torch.from_numpy(data.validation).split(_VALIDATION_BATCH)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Number of training batches."""
-        return len(self._batches)
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches."""
-        return DataLoader(self._frames, sampler=self._batches, batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Validation frames in order."""
-        return DataLoader(self._frames, sampler=self._validation, batch_size=None)
+_FEW_PARTS = 4
+_MANY_FRAMES = 32
+_TEMPLATE_FIELDS = tuple(field.name for field in fields(PairTemplate))
 
 
 class ForceMatching(pl.LightningModule):
@@ -54,16 +29,16 @@ class ForceMatching(pl.LightningModule):
 
     The loss is the mean over frames, beads and axes of the squared difference in (kJ/mol/nm)^2.
     What is minimised is the loss over `scale`, so that step sizes and the gradient clip do not
-    depend on the units.
+    depend on the units, plus the terms of energies and decoys.
 
     Parameters
     ----------
     network : CGNetwork
         The network.
     data : TrainingData
-        Molecule, temperature and validation frames.
+        Systems, temperature and validation frames.
     config : TrainConfig
-        Learning rate and weight decay.
+        Settings.
     total_steps : int
         Steps of the whole run, for the schedule.
     """
@@ -73,84 +48,236 @@ class ForceMatching(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        trained = config.prior_learning_rate > 0
+        self.trained_priors = TrainablePriors(data.priors) if trained else None
         self.history: list[dict[str, float]] = []
+        self.floors = Floors(data)
+        self._data = data
         self._config = config
         self._total_steps = total_steps
-        self._scale = float((data.residuals[data.training].double() ** 2).mean())
-        self._noise = NoiseFloor(
-            data.positions[data.validation].numpy(),
-            data.runs[data.validation],
-            data.times[data.validation],
-        )
-        self._residuals: list[Tensor] = []
+        self._thermal = depends_on_temperature(network)
+        self._scale = _scale(data)
+        self._energy_scale = _energy_scale(data)
+        self._residuals: list[tuple[int, Tensor, Tensor]] = []
         self._train_losses: list[Tensor] = []
-        # Molecule and temperature travel with the module to its device but belong to no file.
-        self._template_names = list(vars(data.template))
-        for name, value in vars(data.template).items():
-            self.register_buffer(f"template_{name}", value, persistent=False)
-        self.types: Tensor
-        self.register_buffer("types", data.types, persistent=False)
-        self.parameters_: Tensor
-        self.register_buffer(
-            "parameters_", torch.tensor([data.temperature], dtype=torch.float32), persistent=False
+        # Topologies and temperature travel with the module to its device but belong to no file.
+        for index, system in enumerate(data.systems):
+            self._keep(f"types_{index}", system.types)
+            self._keep(f"share_{index}", system.share)
+            for name in _TEMPLATE_FIELDS if system.template is not None else ():
+                self._keep(f"template_{index}_{name}", getattr(system.template, name))
+        self._keep("temperature", torch.tensor([data.temperature], dtype=torch.float32))
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        self.register_buffer(f"data_{name}", value, persistent=False)
+
+    def _kept(self, name: str) -> Tensor:
+        value = getattr(self, f"data_{name}")
+        assert isinstance(value, Tensor)
+        return value
+
+    def predict(self, batch: Batch, differentiable: bool) -> tuple[list[Tensor], list[Tensor]]:
+        """Energies (F,) in kJ/mol and forces (F, N, 3) in kJ/mol/nm of the network, by part."""
+        leaves = [part.positions.detach().requires_grad_(True) for part in batch]
+        energies = self._energies(batch, leaves)
+        total = torch.stack([values.sum() for values in energies]).sum()
+        gradients = torch.autograd.grad(total, leaves, create_graph=differentiable)
+        return energies, [-gradient for gradient in gradients]
+
+    def _energies(self, batch: Batch, leaves: list[Tensor]) -> list[Tensor]:
+        energies: list[Tensor | None] = [None] * len(batch)
+        together: dict[float, list[int]] = {}
+        for index, part in enumerate(batch):
+            many = len(batch) <= _FEW_PARTS or len(part.positions) >= _MANY_FRAMES
+            if part.pairs is None and many:
+                energies[index] = self.network.molecule_energies(
+                    leaves[index],
+                    self._kept(f"types_{part.system}"),
+                    self._template(part.system),
+                    self._global_parameters(part),
+                )
+            else:
+                key = float(part.temperatures[0]) if self._thermal else 0.0
+                together.setdefault(key, []).append(index)
+        for indices in together.values():
+            found = self._joint_energies([batch[i] for i in indices], [leaves[i] for i in indices])
+            for index, values in zip(indices, found, strict=True):
+                energies[index] = values
+        return [values for values in energies if values is not None]
+
+    def _joint_energies(self, parts: list[Part], leaves: list[Tensor]) -> tuple[Tensor, ...]:
+        """Lay all frames of all parts one after the other and evaluate them at once."""
+        types, pairs, shifts, kinds, owners = [], [], [], [], []
+        bead = frame = 0
+        for part in parts:
+            count, beads, _ = part.positions.shape
+            own = self._pairs(part)
+            types.append(self._kept(f"types_{part.system}").repeat(count))
+            pairs.append(own[0] + bead)
+            shifts.append(own[1])
+            kinds.append(own[2])
+            numbers = torch.arange(frame, frame + count, device=part.positions.device)
+            owners.append(numbers.repeat_interleave(beads))
+            bead, frame = bead + count * beads, frame + count
+        energies = self.network.system_energies(
+            torch.cat([leaf.reshape(-1, 3) for leaf in leaves]),
+            torch.cat(types),
+            torch.cat(pairs, dim=1),
+            torch.cat(shifts),
+            torch.cat(kinds),
+            self._global_parameters(parts[0]),
+            torch.cat(owners),
+            frame,
+        )
+        return energies.split([len(part.positions) for part in parts])
+
+    def _pairs(self, part: Part) -> tuple[Tensor, Tensor, Tensor]:
+        if part.pairs is not None and part.shifts is not None and part.edge_types is not None:
+            return part.pairs, part.shifts, part.edge_types
+        count, beads, _ = part.positions.shape
+        template = self._template(part.system)
+        starts = torch.arange(count, device=part.positions.device) * beads
+        pairs = (template.directed[:, None, :] + starts[None, :, None]).reshape(2, -1)
+        shifts = part.positions.new_zeros((pairs.shape[1], 3))
+        return pairs, shifts, template.directed_edge_types.repeat(count)
+
+    def _template(self, system: int) -> PairTemplate:
+        return PairTemplate(
+            **{name: self._kept(f"template_{system}_{name}") for name in _TEMPLATE_FIELDS}
         )
 
-    def predict_forces(self, positions: Tensor, differentiable: bool) -> Tensor:
-        """Network forces (F, N, 3) in kJ/mol/nm of positions (F, N, 3) in nm."""
-        template = PairTemplate(**{n: getattr(self, f"template_{n}") for n in self._template_names})
-        leaf = positions.detach().requires_grad_(True)
-        energies = self.network.molecule_energies(leaf, self.types, template, self.parameters_)
-        (gradient,) = torch.autograd.grad(energies.sum(), leaf, create_graph=differentiable)
-        return -gradient
+    def _global_parameters(self, part: Part) -> Tensor:
+        return part.temperatures[:1] if self._thermal else self._kept("temperature")
+
+    def labelled(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Add noise, if asked for, and subtract the forces of priors that are fixed."""
+        if not self._data.full_labels:
+            return batch
+        result = []
+        for part in batch:
+            if self._config.position_noise:
+                positions, forces = noised(
+                    part.positions,
+                    part.forces,
+                    self._kept(f"share_{part.system}"),
+                    self._config.position_noise,
+                    part.temperatures,
+                    generator,
+                )
+                part = part._replace(positions=positions, forces=forces)
+            if self.trained_priors is None:
+                bound = self._data.systems[part.system].bound
+                forces = part.forces - bound.forces(part.positions, part.boxes)
+                part = part._replace(forces=forces)
+            result.append(part)
+        return result
+
+    def _prior_forces(self, part: Part, differentiable: bool) -> Tensor | float:
+        if self.trained_priors is None:
+            return 0.0
+        bound = self._data.systems[part.system].bound
+        forces = self.trained_priors.forces(bound, part.positions, part.boxes)
+        return forces if differentiable else forces.detach()
+
+    def _generator(self, number: int) -> torch.Generator:
+        seed = (self._config.seed * 1_000_003 + number) * 1009 + self.global_rank
+        return torch.Generator().manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Scaled loss of one batch."""
-        positions, residuals = batch
-        loss = (self.predict_forces(positions, True) - residuals).square().mean()
+        generator = self._generator(self.global_step)
+        batch = self.labelled(batch, generator)
+        energies, forces = self.predict(batch, True)
+        errors = [
+            found + self._prior_forces(part, True) - part.forces
+            for part, found in zip(batch, forces, strict=True)
+        ]
+        loss = _mean_square(batch, errors)
         self._train_losses.append(loss.detach())
-        return loss / self._scale
+        total = loss / self._scale
+        if self._config.energy_weight:
+            total = total + self._config.energy_weight * self._energy_loss(batch, energies)
+        if self._config.decoys:
+            total = total + self._decoy_loss(batch, generator) / self._scale
+        return total
+
+    def _energy_loss(self, batch: Batch, energies: list[Tensor]) -> Tensor:
+        """Mean square error of energies per bead, over that of the labels."""
+        errors = []
+        for part, found in zip(batch, energies, strict=True):
+            assert part.energies is not None
+            energy = found
+            if self.trained_priors is not None:
+                bound = self._data.systems[part.system].bound
+                energy = energy + self.trained_priors(bound, part.positions, part.boxes)
+            difference = energy - part.energies
+            # Energies count up to a constant of each system: that of the batch.
+            errors.append((difference - difference.mean()) / part.positions.shape[1])
+        return torch.cat(errors).square().mean() / self._energy_scale
+
+    def _decoy_loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean square of the network's forces on decoys, times their number for each frame."""
+        decoys = []
+        for part in batch:
+            noise = gaussian(part.positions, generator) * self._config.decoy_noise
+            decoys.append(part._replace(positions=part.positions + noise, weights=None))
+        forces = self.predict(decoys, True)[1]
+        return self._config.decoys * _mean_square(decoys, forces)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the residuals of one batch."""
-        positions, residuals = batch
         with torch.enable_grad():
-            self._residuals.append((residuals - self.predict_forces(positions, False)).cpu())
+            batch = self.labelled(batch, self._generator(-1 - batch_idx))
+            for part, found in zip(batch, self.predict(batch, False)[1], strict=True):
+                residuals = part.forces - found - self._prior_forces(part, False)
+                self._residuals.append((part.system, part.frames.cpu(), residuals.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Estimate loss and noise floor, and record them."""
-        floor = self._noise.estimate(torch.cat(self._residuals).numpy())
-        self._residuals.clear()
-        train_loss = torch.stack(self._train_losses).mean().item()
+        floor, parts = self.floors.estimate(self._gathered())
+        train_loss = torch.stack(self._train_losses).mean()
+        if self.trainer.world_size > 1:
+            train_loss = self.trainer.strategy.reduce(train_loss, reduce_op="mean")
         self._train_losses.clear()
-        self.history.append(
-            {
-                "epoch": self.current_epoch,
-                "train_loss": train_loss,
-                "val_loss": floor.loss,
-                "noise_floor": floor.floor,
-                "noise_floor_error": floor.error,
-            }
-        )
+        entry = {
+            "epoch": self.current_epoch,
+            "train_loss": train_loss.item(),
+            "val_loss": floor.loss,
+            "noise_floor": floor.floor,
+            "noise_floor_error": floor.error,
+        }
+        if len(parts) > 1:
+            for system, part in zip(self._data.systems, parts, strict=True):
+                entry[f"val_loss {system.name}"] = part.loss
+                entry[f"noise_floor {system.name}"] = part.floor
+        self.history.append(entry)
         self.log("val_loss", floor.loss)
+        self.log("train_loss", entry["train_loss"])
+        if not np.isfinite(floor.loss):
+            raise RuntimeError(
+                f"The loss is not finite after epoch {self.current_epoch}; use a smaller "
+                "learning_rate or gradient_clip, and check the data."
+            )
+
+    def _gathered(self) -> list[np.ndarray]:
+        """Residuals of the validation frames of each system in order, from all processes."""
+        found = list(self._residuals)
+        self._residuals.clear()
+        if self.trainer.world_size > 1:
+            everyone: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(everyone, found)
+            found = [entry for entries in everyone for entry in entries]
+        result = []
+        for index in range(len(self._data.systems)):
+            own = [(frames, values) for system, frames, values in found if system == index]
+            frames = torch.cat([entry[0] for entry in own])
+            result.append(torch.cat([entry[1] for entry in own])[frames.argsort()].numpy())
+        return result
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a one-cycle schedule."""
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._config.learning_rate,
-            weight_decay=self._config.weight_decay,
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self._config.learning_rate,
-            total_steps=self._total_steps,
-            pct_start=0.1,
-            cycle_momentum=False,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        """AdamW with the schedule that was chosen."""
+        priors = [] if self.trained_priors is None else list(self.trained_priors.parameters())
+        return optimisers(self._config, self.network, priors, self._total_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the history with the weights."""
@@ -159,3 +286,47 @@ class ForceMatching(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue the history."""
         self.history = list(checkpoint["history"])
+
+
+def depends_on_temperature(network: nn.Module) -> bool:
+    """Whether a network's energy depends on the temperature among its parameters."""
+    return bool(getattr(network, "thermal", False))
+
+
+def _mean_square(batch: Batch, errors: list[Tensor]) -> Tensor:
+    """Weighted mean of squares over all components of a batch."""
+    if len(batch) == 1 and batch[0].weights is None:
+        return errors[0].square().mean()
+    sums = [
+        (error.square() if part.weights is None else error.square() * part.weights).sum()
+        for part, error in zip(batch, errors, strict=True)
+    ]
+    return torch.stack(sums).sum() / sum(error.numel() for error in errors)
+
+
+def _scale(data: TrainingData) -> float:
+    """Mean square of the labels less the priors over the training frames."""
+    total, count = 0.0, 0
+    for system in data.systems:
+        for frames in np.array_split(system.training, 1 + len(system.training) // 50_000):
+            labels = system.forces[frames]
+            if data.full_labels:
+                boxes = None if system.boxes is None else system.boxes[frames]
+                labels = labels - system.bound.forces(system.positions[frames], boxes)
+            squares = labels.double() ** 2
+            if system.weights is not None:
+                squares = squares * system.weights[frames]
+            total, count = total + float(squares.mean()) * squares.numel(), count + squares.numel()
+    if total == 0:
+        raise ValueError("All forces are those of the priors exactly; there is nothing to learn.")
+    return total / count
+
+
+def _energy_scale(data: TrainingData) -> float:
+    """Mean square of the energies per bead over the training frames."""
+    values = [
+        system.energies[system.training].double() / system.n_beads
+        for system in data.systems
+        if system.energies is not None
+    ]
+    return float(torch.cat(values).square().mean()) if values else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,9 @@ class Floor:
     loss : float
         Mean square of the residuals.
     floor : float
-        The part that no model could remove.
+        The part that no model could remove; NaN if it is not known.
     error : float
-        Standard error of the floor.
+        Standard error of the floor, or of the loss above it.
     """
 
     loss: float
@@ -128,3 +129,56 @@ def _rotations(target: np.ndarray, moving: np.ndarray) -> np.ndarray:
     left, _, right = np.linalg.svd(covariance)
     left[:, :, -1] *= np.sign(np.linalg.det(left @ right))[:, None]
     return left @ right
+
+
+class KnownFloor:
+    """The floor of labels whose standard errors are known.
+
+    Parameters
+    ----------
+    errors : numpy.ndarray, shape (F, N, 3)
+        Standard errors of the labels in kJ/mol/nm.
+    weights : numpy.ndarray, shape (F, N, 3)
+        Weights of the loss.
+    """
+
+    def __init__(self, errors: np.ndarray, weights: np.ndarray) -> None:
+        self._weights = np.asarray(weights, dtype=np.float64)
+        self._floor = float((self._weights * np.square(errors, dtype=np.float64)).mean())
+
+    def estimate(self, residuals: np.ndarray) -> Floor:
+        """Loss of residuals (F, N, 3), the floor, and the standard error of the loss."""
+        squares = (self._weights * np.square(residuals, dtype=np.float64)).mean(axis=(1, 2))
+        error = float(squares.std() / np.sqrt(len(squares)))
+        return Floor(float(squares.mean()), self._floor, error)
+
+
+class UnknownFloor:
+    """No floor, only the loss.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray or None
+        Weights of the loss, broadcastable to the residuals.
+    """
+
+    def __init__(self, weights: np.ndarray | None = None) -> None:
+        self._weights = weights
+
+    def estimate(self, residuals: np.ndarray) -> Floor:
+        """Loss of residuals (F, N, 3)."""
+        squares = np.square(residuals, dtype=np.float64)
+        loss = squares if self._weights is None else squares * self._weights
+        return Floor(float(loss.mean()), float("nan"), float("nan"))
+
+
+def joint_floor(parts: Sequence[Floor], sizes: Sequence[int]) -> Floor:
+    """Join the floors of systems, weighted by their numbers of components."""
+    shares = np.asarray(sizes, dtype=np.float64) / np.sum(sizes)
+    if len(parts) == 1:
+        return parts[0]
+    return Floor(
+        float(np.dot(shares, [part.loss for part in parts])),
+        float(np.dot(shares, [part.floor for part in parts])),
+        float(np.sqrt(np.dot(shares**2, [part.error**2 for part in parts]))),
+    )

@@ -1,9 +1,10 @@
-"""Run, resume and read back a training."""
+"""Run and resume a training."""
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +13,40 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from openmmcg.files import atomic_path
-from openmmcg.models import CGNetwork, build
-from openmmcg.training.config import TrainConfig
-from openmmcg.training.frames import TrainingData, load_frames
+from openmmcg.models import CGNetwork
+from openmmcg.training.config import TrainConfig, complete_recipe
+from openmmcg.training.cross import join_folds, joined_text
+from openmmcg.training.folder import (
+    BEST,
+    CACHE,
+    CROSS_VALIDATION,
+    LAST,
+    METRICS,
+    PRIOR_PLOTS,
+    PRIORS,
+    RECIPE,
+    SUMMARY,
+    TENSORBOARD,
+    room_on,
+    write_json,
+)
+from openmmcg.training.frames import TrainingData, load_data, open_datasets, system_frames
+from openmmcg.training.network import (
+    architecture,
+    check_weights,
+    load_network,
+    make_network,
+    weights_of,
+)
+from openmmcg.training.split import Fold
 from openmmcg.training.summary import summarise, summary_text
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
 
-RECIPE, PRIORS, SUMMARY = "training.json", "priors.json", "summary.json"
-METRICS, LAST, BEST = "metrics.csv", "last.ckpt", "best.ckpt"
+    from openmmcg.training.module import ForceMatching
+
+__all__ = ["load_network", "train"]
 
 
 def train(config: TrainConfig, progress: bool = True) -> Path:
@@ -38,118 +62,128 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
     Returns
     -------
     Path
-        The output folder: ``training.json`` (configuration, network and data), ``priors.json``,
-        ``last.ckpt`` and ``best.ckpt``, ``metrics.csv``, and ``summary.json`` once complete.
+        The output folder: ``training.json`` (configuration, network and data), ``priors.json``
+        and ``priors.png``, ``last.ckpt`` and ``best.ckpt``, ``metrics.csv``, and
+        ``summary.json`` once complete. Of a cross-validation: a folder for each fold, and
+        ``cross-validation.json`` once complete.
 
     Raises
     ------
     FileNotFoundError
         If there is no such dataset.
     ValueError
-        If the dataset cannot be trained on, or the folder holds another run.
+        If the datasets cannot be trained on, or the folder holds another run.
+    RuntimeError
+        If the run was interrupted, the disk is full, or the loss is not finite.
     """
-    from openmmcg.data import Dataset
-
-    with Dataset.open(config.dataset, config.group) as dataset:
-        data = load_frames(dataset, config.validation_fraction)
-        type_names = list(dataset.type_names)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = build(
-            config.network,
-            bead_types=type_names,
-            cutoff=config.cutoff,
-            **config.network_arguments(),
-        )
     output = Path(config.output)
-    _start_or_continue(output, config, network, data)
-    if not (output / SUMMARY).exists():
-        with _threads(config.threads), _quiet_lightning():
-            history = _fit(output, config, network, data, progress)
-        _write_json(output / SUMMARY, summarise(history, data))
+    with room_on(output):
+        if config.folds == 1:
+            return _train_once(config, output, None, progress)
+        for index in range(config.folds):
+            if progress:
+                print(f"Fold {index + 1} of {config.folds}")
+            fold = Fold(index, config.folds)
+            _train_once(config, output / f"fold-{index + 1}", fold, progress)
+        joined = join_folds(output, config.folds)
+        write_json(output / CROSS_VALIDATION, joined)
     if progress:
+        print(joined_text(joined, output))
+    return output
+
+
+def _train_once(config: TrainConfig, output: Path, fold: Fold | None, progress: bool) -> Path:
+    with _cache(output / CACHE) as cache, open_datasets(config) as datasets:
+        data = load_data(datasets, config, fold, cache)
+        network = make_network(config, data.type_names)
+        _start_or_continue(output, config, fold, network, data)
+        if not (output / SUMMARY).exists():
+            with _threads(config.threads), _quiet_lightning():
+                _fit(output, config, network, data, progress)
+    if progress and _rank() == 0:
         print(summary_text(json.loads((output / SUMMARY).read_text()), output))
     return output
 
 
-def load_network(folder: Path) -> CGNetwork:
-    """Load the best network of a finished training: averaged weights, lowest validation loss.
-
-    Parameters
-    ----------
-    folder : Path
-        What `train` returned.
-
-    Returns
-    -------
-    CGNetwork
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds no finished training.
-    """
-    if not (folder / SUMMARY).is_file():
-        raise FileNotFoundError(
-            f"There is no finished training in {folder} ({SUMMARY} is missing); run "
-            "`openmm-cg train` to the end."
-        )
-    architecture = json.loads((folder / RECIPE).read_text())["architecture"]
-    network = build(
-        architecture["name"],
-        bead_types=architecture["bead_types"],
-        cutoff=architecture["cutoff"],
-        **architecture["hyperparameters"],
-    )
-    state = torch.load(folder / BEST, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "network."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items()})
-    return network.eval()
-
-
 def _start_or_continue(
-    output: Path, config: TrainConfig, network: CGNetwork, data: TrainingData
+    output: Path, config: TrainConfig, fold: Fold | None, network: CGNetwork, data: TrainingData
 ) -> None:
     record = {
         "config": config.recipe(),
-        "architecture": {
-            "name": network.name,
-            "bead_types": list(network.bead_types),
-            "cutoff": network.cutoff,
-            "hyperparameters": network.hyperparameters,
-        },
+        "architecture": architecture(network),
         "temperature": data.temperature,
+        "temperature_range": list(data.temperature_range),
         "data": data.facts,
     }
+    if fold is not None:
+        record["fold"] = fold._asdict()
     path = output / RECIPE
     if path.exists():
-        found = json.loads(path.read_text())
-        different = [
-            f"{part}.{key} is {found.get(part, {}).get(key)!r} there and {value!r} here"
-            for part in ("config", "data")
-            for key, value in json.loads(json.dumps(record[part])).items()
-            if found.get(part, {}).get(key) != value
-        ]
-        if different:
-            raise ValueError(
-                f"The folder {output} holds another training ({'; '.join(different)}); choose "
-                "another output or remove the folder."
-            )
-    _write_json(path, record)
-    _write_json(output / PRIORS, data.priors.to_dict())
+        _check_same(json.loads(path.read_text()), json.loads(json.dumps(record)), output)
+        if (output / LAST).exists():
+            check_weights(network, weights_of(output / LAST), output / LAST)
+    if (output / SUMMARY).exists() or _rank() > 0:
+        return
+    write_json(path, record)
+    write_json(output / PRIORS, data.priors.to_dict())
+    if config.prior_plots and not (output / PRIOR_PLOTS).exists() and data.priors.kinds():
+        from openmmcg.priors import plot_fits
+
+        plot_fits(data.priors, system_frames(data), output / PRIOR_PLOTS)
+
+
+def _check_same(found: dict[str, Any], record: dict[str, Any], output: Path) -> None:
+    found = {**found, "config": complete_recipe(found.get("config", {}))}
+    different = [
+        f"{part}.{key} is {found.get(part, {}).get(key)!r} there and {value!r} here"
+        for part in ("config", "data", "architecture")
+        for key, value in record[part].items()
+        if found.get(part, {}).get(key) != value
+    ]
+    if different:
+        raise ValueError(
+            f"The folder {output} holds another training ({'; '.join(different)}); choose "
+            "another output or remove the folder."
+        )
 
 
 def _fit(
     output: Path, config: TrainConfig, network: CGNetwork, data: TrainingData, progress: bool
-) -> list[dict[str, float]]:
+) -> None:
+    from openmmcg.training.batches import FrameModule
+    from openmmcg.training.module import ForceMatching, depends_on_temperature
+
+    thermal = depends_on_temperature(network)
+    notes = list(data.notes)
+    if notes and not thermal:
+        notes.append(
+            f"The network {network.name} does not depend on the temperature: it learns the mean of "
+            f"the forces at all of them, for {data.temperature:.1f} K."
+        )
+    frames = FrameModule(data, config, thermal)
+    module = ForceMatching(network, data, config, config.epochs * frames.steps_per_epoch)
+    trainer = _trainer(output, config, progress)
+    last = output / LAST
+    trainer.fit(module, frames, ckpt_path=last if last.exists() else None, weights_only=True)
+    if trainer.interrupted:
+        raise RuntimeError(
+            f"The training was interrupted after epoch {trainer.current_epoch}; run the same "
+            f"command again to continue from {last}."
+        )
+    if not trainer.is_global_zero:
+        return
+    if module.trained_priors is not None:
+        _write_trained_priors(output, module)
+    summary = summarise(module.history, data, [*notes, *module.floors.notes])
+    write_json(output / SUMMARY, summary)
+
+
+def _trainer(output: Path, config: TrainConfig, progress: bool) -> pl.Trainer:
     import lightning.pytorch as pl
-    from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+    from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
     from openmmcg.training.callbacks import MetricsFile, TrainingProgress
-    from openmmcg.training.module import ForceMatching, FrameModule
 
-    frames = FrameModule(data, config)
-    module = ForceMatching(network, data, config, config.epochs * frames.steps_per_epoch)
     callbacks: list[pl.Callback] = [
         # Buffers are constants, and an average would round integers.
         EMAWeightAveraging(decay=config.ema_decay, use_buffers=False),
@@ -163,29 +197,65 @@ def _fit(
             enable_version_counter=False,
         ),
     ]
+    if config.early_stopping is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=config.early_stopping))
     if progress:
         callbacks.append(TrainingProgress())
-    trainer = pl.Trainer(
+    return pl.Trainer(
         default_root_dir=output,
         accelerator=config.accelerator,
-        devices=1,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        use_distributed_sampler=False,
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_clip,
         callbacks=callbacks,
-        logger=False,
+        logger=_tensorboard(output) if config.tensorboard else False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         inference_mode=False,
     )
-    last = output / LAST
-    trainer.fit(module, frames, ckpt_path=last if last.exists() else None, weights_only=True)
-    if trainer.interrupted:
-        raise RuntimeError(
-            f"The training was interrupted after epoch {trainer.current_epoch}; run the same "
-            f"command again to continue from {last}."
-        )
-    return module.history
+
+
+def _tensorboard(output: Path) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(output, name=TENSORBOARD, version="")
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "tensorboard is true, but TensorBoard is not installed; `pip install tensorboard`, or "
+            "set tensorboard: false (metrics.csv is written in any case)."
+        ) from error
+
+
+def _write_trained_priors(output: Path, module: ForceMatching) -> None:
+    """Replace the fitted priors by those of the best epoch."""
+    assert module.trained_priors is not None
+    state = torch.load(output / BEST, map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "trained_priors."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    module.trained_priors.load_state_dict(own)
+    write_json(output / PRIORS, module.trained_priors.prior_set().to_dict())
+
+
+def _rank() -> int:
+    """Number of this process among those that train together, known before Lightning starts."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", None) or 0)
+
+
+@contextmanager
+def _cache(folder: Path) -> Iterator[Path]:
+    """Yield a folder of this process for memory-mapped files, which is removed in the end."""
+    own = folder.with_name(f"{folder.name}-{_rank()}")
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 @contextmanager
@@ -216,8 +286,3 @@ def _quiet_lightning() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")

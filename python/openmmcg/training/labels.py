@@ -1,0 +1,99 @@
+"""Labels of force matching: weights by standard errors, and labels of noised beads."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmmcg.units import KB
+
+
+def precisions(errors: Tensor) -> Tensor:
+    """Weights of labels with known standard errors, of mean 1.
+
+    A label counts by the inverse of its variance; the median variance is added to each, so that
+    no label counts for many others and the unknown error of the model has a share.
+
+    Parameters
+    ----------
+    errors : torch.Tensor, shape (F, N, 3)
+        Standard errors in kJ/mol/nm.
+
+    Returns
+    -------
+    torch.Tensor, shape (F, N, 3)
+    """
+    variances = errors.double().square()
+    middle = variances.median()
+    if middle == 0:
+        return torch.ones_like(errors)
+    weights = 1.0 / (variances + middle)
+    return (weights / weights.mean()).to(errors)
+
+
+def noise_mixture(forces: np.ndarray, sigma: float, temperature: float) -> np.ndarray:
+    """Share of the mapped force in the label of a noised bead, for each bead.
+
+    Beads R' = R + sigma xi have two unbiased labels of the mean force at R': the mapped force F at
+    R, and -kT xi / sigma. Of their mixtures a F - (1 - a) kT xi / sigma, the one with
+
+        a = N / (N + <F^2>),  N = (kT / sigma)^2
+
+    has the least mean square; means are over components (Durumeric et al., Nat. Commun. 2026,
+    10.1038/s41467-026-70818-0; see `openmmcg.data.force_maps` for mixing at the atoms).
+
+    Parameters
+    ----------
+    forces : numpy.ndarray, shape (F, N, 3)
+        Mapped forces in kJ/mol/nm.
+    sigma : float
+        Standard deviation of the noise in nm.
+    temperature : float
+        K.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N,)
+    """
+    score = (KB * temperature / sigma) ** 2
+    square = np.mean(np.square(forces, dtype=np.float64), axis=(0, 2))
+    return np.asarray(score / (score + square))
+
+
+def noised(
+    positions: Tensor,
+    forces: Tensor,
+    share: Tensor,
+    sigma: float,
+    temperatures: Tensor,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Add noise to beads and give its labels; see `noise_mixture`.
+
+    Parameters
+    ----------
+    positions, forces : torch.Tensor, shape (F, N, 3)
+        Beads in nm and mapped forces in kJ/mol/nm.
+    share : torch.Tensor, shape (N,)
+        Of `noise_mixture`.
+    sigma : float
+        nm.
+    temperatures : torch.Tensor, shape (F,)
+        K.
+    generator : torch.Generator
+        Gives the noise.
+
+    Returns
+    -------
+    positions, forces : torch.Tensor, shape (F, N, 3)
+    """
+    xi = gaussian(positions, generator)
+    mixed = share[:, None].to(forces)
+    score = xi * (KB * temperatures[:, None, None] / sigma)
+    return positions + sigma * xi, mixed * forces - (1.0 - mixed) * score
+
+
+def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal numbers, the same on all devices for the same seed."""
+    return torch.randn(like.shape, generator=generator).to(like)
