@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import mdtraj as md
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_systems import alkane, canonical, hexanes, peptide, water
@@ -241,3 +243,14 @@ def test_templates_from_python():
     assert MappingDefinition.from_dict(definition.to_dict()) == definition
     with pytest.raises(ValueError, match="give exactly one"):
         BeadTemplate("C")
+
+
+def test_the_example_of_the_documentation():
+    text = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
+    top = peptide("ACE", "GLY", "TYR", "NME").join(hexanes(2))
+    # The lipid is not optional in the example.
+    example["templates"][1]["optional"] = True
+    mapping = Mapping.from_dict(example, top)
+    names = [f"{a.residue.name}-{a.name}" for a in mapping.topology.atoms]
+    assert names == ["GLY-CA", "TYR-CA", "TYR-CB", *["HEX-A", "HEX-B"] * 2]
