@@ -16,7 +16,7 @@ from openmmcg.priors.base import BondedTerm, PairTerm, Table, TensorTable
 from openmmcg.priors.geometry import check_boxes, minimum_image
 from openmmcg.priors.pairs import PairSpace
 
-LISTED_PAIRS = 2000
+LISTED_PAIRS = 500
 """Pairs of a topology up to which OpenMM gets a list of them; beyond, a non-bonded force."""
 _VALUES = 4_000_000
 

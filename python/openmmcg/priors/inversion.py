@@ -10,6 +10,8 @@ from openmmcg.priors.geometry import Coordinate
 FEWEST_SAMPLES = 100
 """Samples that a table needs."""
 _TRUSTED = 10
+_ROUGHNESS = 30.0
+"""Penalty of a squared third difference of energies in kT, against counts."""
 _SLOPE_KNOTS = 3
 
 
@@ -59,8 +61,10 @@ def invert(
 ) -> np.ndarray:
     """Energies -kT ln(p / volume) at knots.
 
-    Where a gap between sampled regions is empty, the energy is that of half a sample. Beyond the
-    outermost bins with ten samples it rises with the slope found there and a given curvature.
+    Bins are smoothed as far as their counts are uncertain, so that the slopes of the energy are
+    not those of the noise. Where a gap between sampled regions is empty, the energy is that of
+    half a sample. Beyond the outermost bins with ten samples it rises with the slope found there
+    and a given curvature.
 
     Parameters
     ----------
@@ -90,10 +94,26 @@ def invert(
         )
     least = 0.5 * masses.sum() / counts.sum()
     energy = -kt * np.log(np.maximum(masses, least) / volumes)
-    if not coordinate.periodic:
-        _continue(energy, knots, trusted, walls[0])
-        _continue(energy[::-1], -knots[::-1], len(knots) - 1 - trusted[::-1], walls[1])
+    precision = np.maximum(counts, 0.5)
+    if coordinate.periodic:
+        return kt * _smooth(energy / kt, precision, periodic=True)
+    inner = slice(trusted[0], trusted[-1] + 1)
+    energy[inner] = kt * _smooth(energy[inner] / kt, precision[inner], periodic=False)
+    _continue(energy, knots, trusted, walls[0])
+    _continue(energy[::-1], -knots[::-1], len(knots) - 1 - trusted[::-1], walls[1])
     return energy
+
+
+def _smooth(values: np.ndarray, precision: np.ndarray, periodic: bool) -> np.ndarray:
+    """Penalised least squares (Whittaker): third differences against deviations.
+
+    What is quadratic stays as it is.
+    """
+    size = len(values)
+    differences = np.roll(np.eye(size), 1, axis=1) - np.eye(size)
+    third = np.linalg.matrix_power(differences, 3)[: size if periodic else size - 3]
+    system = np.diag(precision) + _ROUGHNESS * third.T @ third
+    return np.linalg.solve(system, precision * values)
 
 
 def _continue(energy: np.ndarray, knots: np.ndarray, trusted: np.ndarray, curvature: float) -> None:
@@ -105,4 +125,4 @@ def _continue(energy: np.ndarray, knots: np.ndarray, trusted: np.ndarray, curvat
         slope = max(0.0, -float(np.polyfit(knots[edge], energy[edge], 1)[0]))
         energy[:first] = energy[first] + slope * distance + 0.5 * curvature * distance**2
     else:
-        energy[:first] = energy[edge].mean()
+        energy[:first] = energy[first]

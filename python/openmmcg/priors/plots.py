@@ -12,8 +12,7 @@ import numpy as np
 from openmmcg.files import atomic_path
 from openmmcg.priors.base import PriorTerm
 from openmmcg.priors.bound import BoundPairs
-from openmmcg.priors.geometry import Bond
-from openmmcg.priors.inversion import histogram
+from openmmcg.priors.geometry import Bond, Coordinate
 from openmmcg.priors.keys import label
 from openmmcg.priors.kinds import KINDS
 from openmmcg.priors.prior_set import PriorEntry, PriorSet
@@ -29,6 +28,8 @@ MOST_PANELS = 200
 _BINS = 80
 _HIGHEST = 12.0
 """Energy in kT where panels end."""
+_NARROW = 0.9
+"""Mean of exp(i phi) beyond which a torsion is shown around its mean, not on the full circle."""
 _COLOURS = {"histogram": "#d5d5d5", "data": "#5a5a5a", "prior": "#d55e00"}
 _STYLE: Any = {
     "font.size": 7,
@@ -132,10 +133,12 @@ def _panels(priors: PriorSet, systems: Sequence[SystemFrames]) -> Iterator[Panel
 
 def _draw(axes: Axes, panel: Panel, kt: float) -> None:
     coordinate = panel.kind.coordinate
-    low, high = _window(panel)
-    knots = np.linspace(low, high, _BINS + 1)
-    _, masses, volumes = histogram(panel.samples.values, panel.samples.weights, coordinate, knots)
-    places = knots[: len(masses)]
+    values = _unwrapped(panel)
+    low, high = _window(coordinate, values)
+    edges = np.linspace(low, high, _BINS + 1)
+    places = 0.5 * (edges[1:] + edges[:-1])
+    masses, _ = np.histogram(values, edges, weights=panel.samples.weights)
+    volumes = np.diff(coordinate.volume(edges))
     scale = 1.0 if issubclass(coordinate, Bond) else 180.0 / np.pi
     background = axes.twinx()
     background.set_zorder(axes.get_zorder() - 1)
@@ -163,10 +166,19 @@ def _draw(axes: Axes, panel: Panel, kt: float) -> None:
     axes.set_ylabel("kJ/mol")
 
 
-def _window(panel: Panel) -> tuple[float, float]:
-    if panel.kind.coordinate.periodic:
-        return -np.pi, np.pi
+def _unwrapped(panel: Panel) -> np.ndarray:
+    """Values; those of a narrow torsion in one piece."""
     values = panel.samples.values
+    if not panel.kind.coordinate.periodic:
+        return values
+    mean = np.average(np.exp(1j * values), weights=panel.samples.weights)
+    center = np.angle(mean) if abs(mean) > _NARROW else 0.0
+    return center + np.angle(np.exp(1j * (values - center)))
+
+
+def _window(coordinate: type[Coordinate], values: np.ndarray) -> tuple[float, float]:
     margin = 0.15 * float(np.ptp(values)) + 1e-3
-    low, high = max(0.0, float(values.min()) - margin), float(values.max()) + margin
-    return low, high if issubclass(panel.kind.coordinate, Bond) else min(np.pi, high)
+    low, high = float(values.min()) - margin, float(values.max()) + margin
+    if coordinate.periodic:
+        return (low, high) if high - low < np.pi else (-np.pi, np.pi)
+    return max(0.0, low), high if issubclass(coordinate, Bond) else min(np.pi, high)

@@ -205,8 +205,8 @@ class TabulatedTorsions(Tabulated, BondedTerm):
 class TabulatedPairs(Tabulated, PairTerm):
     """Spline of -kT ln(p(r)/r^2) on pairs of beads that are not bonded, brought to zero.
 
-    The table ends at 1.2 nm or at the largest sampled distance, if that is less; over its last
-    fifth the energy goes to zero, where its mean at the end is put.
+    The table ends at 1.2 nm, or at 1.25 times the largest sampled distance, if that is less. The
+    energy at the end is put to zero, and over the last fifth it goes there smoothly.
     """
 
     kind = "tabulated-pairs"
@@ -219,8 +219,8 @@ class TabulatedPairs(Tabulated, PairTerm):
 
     @classmethod
     def span(cls, values: np.ndarray) -> tuple[float, float]:
-        """From zero to where the data end."""
-        return 0.0, min(cls.longest, float(values.max()))
+        """From zero to beyond the data."""
+        return 0.0, min(cls.longest, 1.25 * float(values.max()))
 
     @staticmethod
     def walls(values: np.ndarray, kt: float, weights: np.ndarray | None) -> tuple[float, float]:

@@ -50,23 +50,20 @@ class TrainablePriors(nn.Module):
         self._priors = priors
         self.columns = nn.ModuleDict(
             {
-                kind: nn.ModuleDict(
-                    {
-                        name: _Column(torch.from_numpy(values), _rule(kind, name, trained))
-                        for name, values in table.items()
-                    }
-                )
+                f"{kind}/{name}": _Column(torch.from_numpy(values), _rule(kind, name, trained))
                 for kind, table in priors.tables().items()
                 if priors.entries(kind)
+                for name, values in table.items()
             }
         )
 
     def tables(self) -> dict[str, dict[str, Tensor]]:
         """Parameters now, by kind and name, one row an entry; differentiable."""
-        return {
-            kind: {name: column() for name, column in table.items()}  # type: ignore[operator]
-            for kind, table in self.columns.items()
-        }
+        tables: dict[str, dict[str, Tensor]] = {}
+        for path, column in self.columns.items():
+            kind, name = path.split("/")
+            tables.setdefault(kind, {})[name] = column()
+        return tables
 
     def bind(
         self,

@@ -152,8 +152,13 @@ class CGPotential:
         system.addForce(self._network(replicas, offset))
         prior_set = self.priors if priors else None
         if prior_set is not None:
-            bound = prior_set.bind(template["types"], self.card["bead_types"], template["bonds"])
-            for force in bound.to_openmm(replicas, offset):
+            bound = prior_set.bind(
+                template["types"],
+                self.card["bead_types"],
+                template["bonds"],
+                template["molecules"],
+            )
+            for force in bound.to_openmm(replicas, offset, n_particles=system.getNumParticles()):
                 force.setForceGroup(PRIOR_GROUP)
                 system.addForce(force)
 
