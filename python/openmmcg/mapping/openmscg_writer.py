@@ -40,6 +40,7 @@ def system_template(
 ) -> SystemTemplate:
     """Return a mapping by atom numbers, equal molecules in a row as one repeated group."""
     forces = sp.csr_array(force_map if force_map is not None else _force_weights(mapping))
+    forces.sum_duplicates()
     if forces.shape != mapping.sparse.shape:
         raise ValueError(
             f"The force map has shape {forces.shape}, the mapping {mapping.sparse.shape}; fit it "
@@ -73,14 +74,17 @@ def _site(
     matrix: sp.csr_array, forces: sp.csr_array, masses: np.ndarray, bead: int
 ) -> tuple[int, tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
     """Return anchor, relative atoms and weights of a bead; the anchor is its first atom."""
-    inside = matrix.indices[matrix.indptr[bead] : matrix.indptr[bead + 1]]
-    pulled = forces.indices[forces.indptr[bead] : forces.indptr[bead + 1]]
+    inside, weights = _row(matrix, bead)
+    pulled, pulls = _row(forces, bead)
     atoms = np.union1d(inside, pulled)
-    x_weight = matrix[[bead]].toarray()[0, atoms]
-    by_mass = np.where(np.isin(atoms, inside), masses[atoms], 0.0)
+    x_weight, f_weight, by_mass = np.zeros((3, len(atoms)))
+    place = np.searchsorted(atoms, inside)
+    x_weight[place] = weights
+    by_mass[place] = masses[inside]
+    f_weight[np.searchsorted(atoms, pulled)] = pulls
     if np.allclose(by_mass, x_weight * by_mass.sum(), rtol=1e-12, atol=0.0):
+        # Masses read better than their shares, and give the same shares.
         x_weight = by_mass
-    f_weight = forces[[bead]].toarray()[0, atoms]
     anchor = int(inside.min())
     return (
         anchor,
@@ -88,6 +92,11 @@ def _site(
         tuple(x_weight.tolist()),
         tuple(f_weight.tolist()),
     )
+
+
+def _row(matrix: sp.csr_array, row: int) -> tuple[np.ndarray, np.ndarray]:
+    part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+    return matrix.indices[part], matrix.data[part]
 
 
 def _groups(sites: list[tuple[int, str]], molecules: np.ndarray) -> tuple[SiteGroup, ...]:
