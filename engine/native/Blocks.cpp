@@ -81,15 +81,8 @@ void Block<Real>::addForces(double* forces) const {
 template <class Real>
 void Blocks<Real>::update(const ModelInput& input) {
     int numBeads = static_cast<int>(input.types.size());
-    const int64_t *first = input.pairs.indices.data(), *second = first + input.pairs.size;
-    rowStarts.resize(numBeads + 1);
-    int64_t p = 0;
-    for (int i = 0; i < numBeads; i++) {
-        rowStarts[i] = p;
-        while (p < input.pairs.numPairs && first[p] == i)
-            p++;
-    }
-    rowStarts[numBeads] = p;
+    const int64_t* second = input.pairs.indices.data() + input.pairs.size;
+    input.pairs.findRows(numBeads, rowStarts);
 
     // Cut where no pair crosses (between replicas, say); what is still too large is cut evenly.
 

@@ -2,15 +2,11 @@
 #include "Blocks.h"
 #include "Kernels.h"
 #include "SchNetFilters.h"
-#include "Weights.h"
-#include "openmm/internal/ThreadPool.h"
+#include "ThreadTeam.h"
 #include <algorithm>
-#include <barrier>
-#include <nlohmann/json.hpp>
 
 using namespace OpenMMCG;
 using namespace std;
-using nlohmann::json;
 
 namespace {
 
@@ -92,8 +88,7 @@ private:
     Linear<Real> readout;
     const Rows none;
 
-    unique_ptr<OpenMM::ThreadPool> threads;
-    unique_ptr<barrier<>> meeting;
+    ThreadTeam team;
     Blocks<Real> blocks;
     const ModelInput* input = nullptr;
     ModelOutput* output = nullptr;
@@ -106,7 +101,7 @@ private:
 
 template <class Real>
 Evaluator<Real>::Evaluator(const Weights& weights, double cutoff, int numInteractions, const RunnerOptions& options)
-    : kernels(getKernels<Real>()) {
+    : kernels(getKernels<Real>()), team(options.numThreads) {
     auto& types = weights.get("embedding.weight", {-1, -1});
     numTypes = static_cast<int>(types.shape[0]);
     features = static_cast<int>(types.shape[1]);
@@ -128,10 +123,6 @@ Evaluator<Real>::Evaluator(const Weights& weights, double cutoff, int numInterac
     multiply(embedding.data(), layers[0].sender.forward, none, firstSent.data(), numTypes, false);
     x.resize(layers.size());
     u.resize(layers.size());
-    if (options.numThreads > 1) {
-        threads = make_unique<OpenMM::ThreadPool>(options.numThreads);
-        meeting = make_unique<barrier<>>(options.numThreads);
-    }
 }
 
 template <class Real>
@@ -158,10 +149,8 @@ void Evaluator<Real>::evaluate(const ModelInput& newInput, ModelOutput& newOutpu
     output->forces.assign(3 * numBeads, 0.0);
     output->parameterDerivatives.assign(input->parameters.size(), 0.0);
     blocks.update(*input);
-    if (threads && blocks.size() > 1) {
-        threads->execute([this](OpenMM::ThreadPool& pool, int thread) { run(thread, pool.getNumThreads()); });
-        threads->waitForThreads();
-    }
+    if (blocks.size() > 1)
+        team.run([this](int thread, int numThreads) { run(thread, numThreads); });
     else
         run(0, 1);
     output->energy = 0;
@@ -171,10 +160,6 @@ void Evaluator<Real>::evaluate(const ModelInput& newInput, ModelOutput& newOutpu
 
 template <class Real>
 void Evaluator<Real>::run(int thread, int numThreads) {
-    auto meet = [&] {
-        if (numThreads > 1 && blocks.areConnected())
-            meeting->arrive_and_wait();
-    };
     auto forMyBlocks = [&](auto stage) {
         for (int i = thread; i < blocks.size(); i += numThreads)
             stage(blocks[i]);
@@ -196,13 +181,13 @@ void Evaluator<Real>::run(int thread, int numThreads) {
     }
     forMyBlocks([&](Block<Real>& block) { start(block); });
     for (int layer = 0; layer < numLayers; layer++) {
-        meet();
+        team.meet();
         forMyBlocks([&](Block<Real>& block) { passForward(block, layer); });
     }
     forMyBlocks([&](Block<Real>& block) { readOut(block); });
     for (int layer = numLayers - 1; layer >= 0; layer--) {
         forMyBlocks([&](Block<Real>& block) { passBackwardDense(block, layer); });
-        meet();
+        team.meet();
         forMyBlocks([&](Block<Real>& block) { passBackwardPairs(block, layer); });
     }
     forMyBlocks([&](Block<Real>& block) { block.addForces(output->forces.data()); });
@@ -271,31 +256,13 @@ void Evaluator<Real>::passBackwardPairs(Block<Real>& block, int layer) {
 
 } // namespace
 
-string SchNetRunner::getObstacle(const ModelFile& model) {
-    json card = json::parse(model.getCard());
-    string name = card.contains("architecture") ? card["architecture"].value("name", "") : "";
-    if (name != "schnet")
-        return "the native engine has no architecture '" + name + "'";
-    if (model.getWeights().empty())
-        return "the model file was written before weights were stored apart; export it again";
-    json options = card["architecture"].value("hyperparameters", json::object());
-    for (auto& [option, known] : {pair{"basis", "gaussian"}, pair{"envelope", "quintic"}})
-        if (options.value(option, known) != known)
-            return string("the native engine has no ") + option + " '" + options[option].get<string>() + "'";
-    if (options.value("chiral", false))
-        return "the native engine has no chiral SchNet";
-    return "";
-}
-
-unique_ptr<ModelRunner> SchNetRunner::create(const ModelFile& model, const RunnerOptions& options) {
-    string obstacle = getObstacle(model);
-    if (!obstacle.empty())
-        throw ModelError("The runner 'native' cannot run this model: " + obstacle +
-                         ". Set the property 'runner' of the CGForce to 'torchscript' or 'auto'.");
-    Weights weights(model.getWeights());
-    int interactions = json::parse(model.getCard())["architecture"]["hyperparameters"].value("interactions", 0);
-    if (interactions < 1)
-        throw ModelError("The model file declares a SchNet without interactions; export it again.");
+unique_ptr<ModelRunner> OpenMMCG::createSchNetRunner(const Weights& weights, const ModelFile& model,
+                                                     const RunnerOptions& options) {
+    int interactions = 0;
+    while (weights.has("blocks." + to_string(interactions) + ".sender.weight"))
+        interactions++;
+    if (interactions == 0)
+        throw ModelError("The model file holds a SchNet without interactions; export it again.");
     if (options.doublePrecision)
         return make_unique<Evaluator<double>>(weights, model.getCutoff(), interactions, options);
     return make_unique<Evaluator<float>>(weights, model.getCutoff(), interactions, options);

@@ -1,12 +1,12 @@
 #include "openmmcg/engine/ModelRunner.h"
-#include "../native/SchNetRunner.h"
+#include "../native/NativeRunner.h"
 #include <map>
 
 using namespace OpenMMCG;
 using namespace std;
 
 static map<string, ModelRunner::Factory>& factories() {
-    static map<string, ModelRunner::Factory> registered = {{"native", SchNetRunner::create}};
+    static map<string, ModelRunner::Factory> registered = {{"native", NativeRunner::create}};
     return registered;
 }
 
@@ -24,7 +24,7 @@ vector<string> ModelRunner::getAvailable() {
 }
 
 string ModelRunner::choose(const ModelFile& model, string& reason) {
-    string obstacle = SchNetRunner::getObstacle(model);
+    string obstacle = NativeRunner::getObstacle(model);
     reason = obstacle.empty() ? "the native engine knows this architecture" : obstacle;
     return obstacle.empty() ? "native" : "torchscript";
 }

@@ -99,6 +99,17 @@ private:
 
 } // namespace
 
+void PairBatch::findRows(int numBeads, vector<int64_t>& starts) const {
+    starts.resize(numBeads + 1);
+    int64_t pair = 0;
+    for (int bead = 0; bead < numBeads; bead++) {
+        starts[bead] = pair;
+        while (pair < numPairs && indices[pair] == bead)
+            pair++;
+    }
+    starts[numBeads] = pair;
+}
+
 PairList::PairList(const BeadTopology& topology, double cutoff, double skin, int padding)
     : cutoff(cutoff), skin(skin), padding(padding), topology(topology), found(topology.molecules.size()) {
     map<int, vector<int>> groups;

@@ -36,11 +36,22 @@ def schnet(width: int = 24, ranges: list[list[float]] | None = None) -> bytes:
     return export.to_bytes(network, temperature=300.0)
 
 
+def pair_spline(ranges: list[list[float]] | None = None) -> bytes:
+    """Return a model file of random splines."""
+    network = models.build("pair-spline", bead_types=TYPES, cutoff=0.6, rbf=9, ranges=ranges)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        torch.nn.init.normal_(next(network.parameters()), std=2.0)
+    return export.to_bytes(network, temperature=300.0)
+
+
 BONDED = [[0.1, 0.6], [0.15, 0.6], [0.12, 0.17], [0.2, 0.3], [0.25, 0.45]]
 MODELS = {
     "even": schnet(),
     "odd width, bonded ranges": schnet(19, BONDED),
     "wide": schnet(64),
+    "pair splines": pair_spline(),
+    "pair splines, bonded ranges": pair_spline(BONDED),
 }
 
 

@@ -44,6 +44,8 @@ struct PairBatch {
     std::vector<double> shifts;
     /** EdgeType of each pair: size values. */
     std::vector<int64_t> edgeTypes;
+    /** Find where the pairs of each bead begin; the last entry is numPairs. */
+    void findRows(int numBeads, std::vector<int64_t>& starts) const;
 };
 
 /**
