@@ -94,7 +94,7 @@ def measure(name: str, topology: md.Topology, frames: int, box_length: float) ->
         theirs = LOOP / seconds(partial(loop, few, mapping.matrix), 1)
         print(
             f"{name:13} {mapping.n_atoms:5d} atoms {mapping.n_beads:4d} beads {label:8}"
-            f"{ours:10.0f} frames/s ({positions[0].nbytes * ours / 1e9:5.2f} GB/s read)"
+            f"{ours:10.0f} frames/s ({positions[0].nbytes * ours / 1e9:5.2f} GB/s of frames)"
             f"  loop {theirs:7.0f} frames/s  x{ours / theirs:.0f}"
         )
 
