@@ -55,6 +55,12 @@ STAGES = {
         "SampleConfig",
         "sample",
     ),
+    "lint": Stage(
+        "Check a mapping: bonds that can permute, false symmetries, stereocentres, constraints.",
+        "openmmcg.data",
+        "LintConfig",
+        "lint_command",
+    ),
     "train": Stage(
         "Fit priors and train a network on a dataset.", "openmmcg.training", "TrainConfig", "train"
     ),
@@ -85,7 +91,7 @@ FILE_COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status.
+    """Run the command and return its exit status; `openmm-cg lint` returns 1 if it finds an error.
 
     Errors in what the user gave are printed as one sentence (status 2), or with a traceback
     when ``--debug`` is among the arguments.
@@ -101,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = _parser(given).parse_args(given)
         command = f"openmm-cg {parsed.command}"
-        _command(parsed.command, parsed[parsed.command])
+        return _command(parsed.command, parsed[parsed.command])
     except KeyboardInterrupt:
         print("Interrupted; the same command goes on from here.", file=sys.stderr)
         return INTERRUPTED
@@ -110,7 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"{command}: {_sentence(error)}", file=sys.stderr)
         return ERROR
-    return 0
 
 
 def versions() -> str:
@@ -152,7 +157,9 @@ def _parser(given: Sequence[str]) -> jsonargparse.ArgumentParser:
             options.add_argument(
                 "--config", action="config", help="YAML file of settings; options override it."
             )
-            options.add_class_arguments(_load(stage)[0])
+            config = _load(stage)[0]
+            options.add_class_arguments(config)
+            _allow_bare_flags(options, config)
         commands.add_subcommand(name, options, help=stage.help)
     for name, text in FILE_COMMANDS.items():
         options = jsonargparse.ArgumentParser(description=text, exit_on_error=False)
@@ -161,19 +168,30 @@ def _parser(given: Sequence[str]) -> jsonargparse.ArgumentParser:
     return parser
 
 
+def _allow_bare_flags(options: jsonargparse.ArgumentParser, config: type[Any]) -> None:
+    """Let `--flag` mean `--flag true`."""
+    flags = {field.name for field in fields(config) if isinstance(field.default, bool)}
+    for action in options._actions:
+        if action.dest in flags:
+            action.nargs, action.const = "?", True
+
+
 def _load(stage: Stage) -> tuple[type[Any], Callable[[Any], Any]]:
     module = importlib.import_module(stage.module)
     return getattr(module, stage.config), getattr(module, stage.function)
 
 
-def _command(name: str, options: jsonargparse.Namespace) -> None:
+def _command(name: str, options: jsonargparse.Namespace) -> int:
+    """Run a command; a stage's function may return an exit status."""
     if name in STAGES:
         config, function = _load(STAGES[name])
-        function(config(**{field.name: options[field.name] for field in fields(config)}))
-    elif name == "verify":
+        done = function(config(**{field.name: options[field.name] for field in fields(config)}))
+        return done if isinstance(done, int) else 0
+    if name == "verify":
         verify(options.file)
     else:
         info(options.file)
+    return 0
 
 
 def verify(path: str) -> None:

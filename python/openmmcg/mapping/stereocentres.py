@@ -42,17 +42,19 @@ def _ranked_neighbours(graph: nx.Graph, centre: int) -> list[int]:
     """
     walks = {neighbour: _layers(graph, centre, neighbour) for neighbour in graph[centre]}
     branches: dict[int, Layers] = {neighbour: [] for neighbour in walks}
+    complete: set[int] = set()
     while True:
-        grown = False
-        for neighbour, walk in walks.items():
-            layer = next(walk, None)
-            if layer is not None:
+        for neighbour in walks.keys() - complete:
+            layer = next(walks[neighbour], None)
+            if layer is None:
+                complete.add(neighbour)
+            else:
                 branches[neighbour].append(layer)
-                grown = True
         order = sorted(branches, key=lambda neighbour: (branches[neighbour], neighbour))
-        if all(branches[a] != branches[b] for a, b in pairwise(order)):
+        alike = [pair for pair in pairwise(order) if branches[pair[0]] == branches[pair[1]]]
+        if not alike:
             return order
-        if not grown:
+        if any(complete.issuperset(pair) for pair in alike):
             return []
 
 

@@ -16,6 +16,7 @@ _PLACES = (
     "memory",
     "tensorboard",
     "prior_plots",
+    "lint",
 )
 """Fields that say where to run and what to write, and do not decide the result."""
 
@@ -102,6 +103,8 @@ class TrainConfig:
     folds : int
         With 2 or more: cross-validation. As many networks are trained, each validated on
         another part of the frames, into folders fold-1, fold-2, ...
+    lint : bool
+        Check the mappings first (see `openmm-cg lint`): warnings are printed, errors stop.
     check_units : bool
         Refuse forces whose virial shows that they are in other units or have the wrong sign.
     seed : int
@@ -153,6 +156,7 @@ class TrainConfig:
     decoy_noise: float = 0.03
     validation_fraction: float = 0.1
     folds: int = 1
+    lint: bool = True
     check_units: bool = True
     seed: int = 1
     threads: int | None = None

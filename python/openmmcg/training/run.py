@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from openmmcg.models import CGNetwork
+from openmmcg.priors import DEFAULT_KINDS, SignedImpropers
 from openmmcg.training.config import TrainConfig, complete_recipe
 from openmmcg.training.cross import join_folds, joined_text
 from openmmcg.training.folder import (
@@ -72,11 +73,14 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
     FileNotFoundError
         If there is no such dataset.
     ValueError
-        If the datasets cannot be trained on, or the folder holds another run.
+        If the datasets cannot be trained on, the lint finds an error in a mapping, or the folder
+        holds another run.
     RuntimeError
         If the run was interrupted, the disk is full, or the loss is not finite.
     """
     output = Path(config.output)
+    if config.lint:
+        _lint(config, progress)
     with room_on(output):
         if config.folds == 1:
             return _train_once(config, output, None, progress)
@@ -103,6 +107,30 @@ def _train_once(config: TrainConfig, output: Path, fold: Fold | None, progress: 
     if progress and _rank() == 0:
         print(summary_text(json.loads((output / SUMMARY).read_text()), output))
     return output
+
+
+def _lint(config: TrainConfig, progress: bool) -> None:
+    """Print what the lint finds wrong with the mappings; raise ValueError if it is an error."""
+    from openmmcg.data.linting import lint_dataset
+    from openmmcg.mapping.linting import ERROR, INFO
+
+    kinds = DEFAULT_KINDS if config.priors is None else config.priors
+    chiral = bool((config.network_options or {}).get("chiral", False))
+    with open_datasets(config) as datasets:
+        for dataset in datasets:
+            found = lint_dataset(
+                dataset, signed_priors=SignedImpropers.kind in kinds, chiral_network=chiral
+            )
+            where = f"{dataset.path}, {dataset.name}: " if len(datasets) > 1 else ""
+            for finding in found:
+                if finding.severity != INFO and progress and _rank() == 0:
+                    print(where + finding.line())
+            errors = [finding for finding in found if finding.severity == ERROR]
+            if errors:
+                raise ValueError(
+                    f"{where}{errors[0].title}: {errors[0].message} {errors[0].cure} The setting "
+                    "lint=false trains all the same."
+                )
 
 
 def _start_or_continue(

@@ -63,13 +63,18 @@ class ColouredGraph:
         colours[vertex] = colours.max() + 1
         return replace(self, colours=colours)
 
-    def components(self) -> list[np.ndarray]:
-        """Return the vertices of each connected part."""
+    def part_numbers(self) -> tuple[int, np.ndarray]:
+        """Return the number of connected parts, and the part (n,) of each vertex."""
         ones = np.ones(len(self.edges), dtype=np.int8)
         adjacency = sparse.csr_array(
             (ones, (self.edges[:, 0], self.edges[:, 1])), shape=(self.n, self.n)
         )
         count, part_of = connected_components(adjacency, directed=False)
+        return int(count), part_of
+
+    def components(self) -> list[np.ndarray]:
+        """Return the vertices of each connected part."""
+        count, part_of = self.part_numbers()
         order = np.argsort(part_of, kind="stable")
         return np.split(order, np.cumsum(np.bincount(part_of, minlength=count))[:-1])
 
@@ -145,25 +150,16 @@ def are_isomorphic(a: ColouredGraph, b: ColouredGraph) -> bool:
     pair = _refine_both(a, b)
     if pair is None:
         return False
-    parts: list[dict[bytes, list[ColouredGraph]]] = [{}, {}]
-    for side, graph in zip(parts, pair, strict=True):
-        for part in _unclear_parts(graph, np.arange(graph.n)):
-            piece = graph.part(part)
-            side.setdefault(np.sort(piece.colours).tobytes(), []).append(piece)
-    if {k: len(v) for k, v in parts[0].items()} != {k: len(v) for k, v in parts[1].items()}:
+    sides = [_part_signatures(graph) for graph in pair]
+    if not np.array_equal(sides[0].trees, sides[1].trees):
         return False
-    for key, pieces in parts[0].items():
-        others = list(parts[1][key])
-        for piece in pieces:
-            if len(piece.edges) == piece.n - 1:
-                continue
-            match = next(
-                (i for i, o in enumerate(others) if isomorphism(piece, o) is not None), None
-            )
-            if match is None:
-                return False
-            del others[match]
-    return True
+    others = list(sides[1].rest)
+    for piece in sides[0].rest:
+        match = next((i for i, o in enumerate(others) if isomorphism(piece, o) is not None), None)
+        if match is None:
+            return False
+        del others[match]
+    return not others
 
 
 def generators(graph: ColouredGraph, limit: int = 1000) -> list[np.ndarray]:
@@ -238,6 +234,26 @@ def _unclear_parts(graph: ColouredGraph, vertices: np.ndarray) -> Iterator[np.nd
     if len(shared):
         for part in graph.part(shared).components():
             yield shared[part]
+
+
+@dataclass(frozen=True, eq=False)
+class _Signatures:
+    """The parts that refinement leaves unclear: of trees one sorted number each, and the rest."""
+
+    trees: np.ndarray
+    rest: list[ColouredGraph]
+
+
+def _part_signatures(graph: ColouredGraph) -> _Signatures:
+    shared = np.flatnonzero(np.bincount(graph.colours)[graph.colours] > 1)
+    unclear = graph.part(shared)
+    count, part_of = unclear.part_numbers()
+    sums = np.zeros(count, dtype=np.uint64)
+    np.add.at(sums, part_of, _mix(unclear.colours))
+    edges = np.bincount(part_of[unclear.edges[:, 0]], minlength=count)
+    is_tree = edges == np.bincount(part_of, minlength=count) - 1
+    rest = [unclear.part(np.flatnonzero(part_of == number)) for number in np.flatnonzero(~is_tree)]
+    return _Signatures(np.sort(sums[is_tree]), rest)
 
 
 def _around_a_vertex(graph: ColouredGraph) -> tuple[int, list[np.ndarray]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import networkx as nx
 import numpy as np
 
 from openmmcg.mapping.linting.automorphisms import ColouredGraph, refine
@@ -17,7 +17,7 @@ TETRAHEDRAL = (6, 7, 14, 15, 16, 32)
 TOLERANCE = 0.01
 """Fraction of frames of the other sign up to which the beads are said to show the hand."""
 TOLD, UNSIGNED, ALIKE, LOST = "told", "unsigned", "alike", "lost"
-SHELTERED, NETWORK = "sheltered", "network"
+SHELTERED, NETWORK, FLAT = "sheltered", "network", "flat"
 _MOLECULES = 50
 
 
@@ -56,9 +56,10 @@ class Centre:
         Fraction of the frames in which the points have the rarer hand; None if not measured.
     status : str
         "told": beads and a signed prior tell the mirror image. "unsigned": beads alone do.
-        "alike": the neighbours' types are alike, so that no signed prior can be defined.
+        "alike": types do not let a signed prior keep the hand.
         "lost": the beads do not. "sheltered": neither, but the hand of a bonded bead is told.
-        "network": the network tells mirror images apart, whatever the beads.
+        "network": the network tells mirror images apart, whatever the beads. "flat": three beads
+        or fewer are their own mirror image.
     """
 
     atom: int
@@ -90,29 +91,27 @@ def find_centres(
     chiral_network : bool
         Whether the network's energy tells mirror images of all beads apart.
     """
-    signed = {int(term[1]) for term in stereocentre_terms(kind.bead_graph)}
-    centres = []
-    for atom in stereocentres(kind):
-        held = kind.beads_of_atom[atom]
-        own = held[0] if held else None
-        arms = tuple(_arm(kind, atom, neighbour, own) for neighbour in kind.atom_graph[atom])
-        near = sorted((arm.steps, arm.bead) for arm in arms if arm.bead is not None)
-        beads = list(dict.fromkeys(bead for _, bead in near))
-        points = tuple(([] if own is None else [own]) + beads)[:4]
-        minority = None
-        if positions is not None and len(points) == 4:
-            minority = _minority(positions, boxes, kind.instances[:_MOLECULES, list(points)])
-        if chiral_network:
+    signed = _signed_beads(kind, positions, boxes)
+    centres = [_placed(kind, atom) for atom in stereocentres(kind)]
+    shown = [centre for centre in centres if len(centre.points) == 4]
+    shares = _right_handed(kind, [centre.points for centre in shown], positions, boxes)
+    rarer = {c.atom: min(x, 1.0 - x) for c, x in zip(shown, shares, strict=False)}
+    judged = []
+    for centre in centres:
+        minority = rarer.get(centre.atom)
+        if len(kind.types) < 4:
+            status = FLAT
+        elif chiral_network:
             status = NETWORK
-        elif len(points) < 4 or (minority is not None and minority > TOLERANCE):
+        elif len(centre.points) < 4 or (minority is not None and minority > TOLERANCE):
             status = LOST
-        elif own not in signed:
+        elif centre.own not in signed:
             status = ALIKE
         else:
             status = TOLD if signed_priors else UNSIGNED
-        centres.append(Centre(atom, own, arms, points, minority, status))
-    told = {centre.own for centre in centres if centre.status == TOLD}
-    return [_sheltered(kind, centre, told) for centre in centres]
+        judged.append(replace(centre, minority=minority, status=status))
+    told = {centre.own for centre in judged if centre.status == TOLD}
+    return [_sheltered(kind, centre, told) for centre in judged]
 
 
 def stereocentres(kind: MoleculeKind) -> list[int]:
@@ -132,26 +131,66 @@ def stereocentres(kind: MoleculeKind) -> list[int]:
     ]
 
 
+def _placed(kind: MoleculeKind, atom: int) -> Centre:
+    """Return a stereocentre with the beads around it, not judged yet."""
+    held = kind.beads_of_atom[atom]
+    own = held[0] if held else None
+    arms = tuple(_arm(kind, atom, neighbour, own) for neighbour in kind.atom_graph[atom])
+    near = sorted((arm.steps, arm.bead) for arm in arms if arm.bead is not None)
+    beads = list(dict.fromkeys(bead for _, bead in near))
+    return Centre(atom, own, arms, tuple(([] if own is None else [own]) + beads)[:4], None, "")
+
+
 def _arm(kind: MoleculeKind, centre: int, neighbour: int, own: int | None) -> Arm:
-    behind = nx.restricted_view(kind.atom_graph, [centre], [])
-    for steps, layer in enumerate(nx.bfs_layers(behind, [neighbour])):
+    seen, layer, steps = {centre, neighbour}, [neighbour], 0
+    while layer:
         reached = {bead for atom in layer for bead in kind.beads_of_atom[atom]} - {own}
         if reached:
             return Arm(neighbour, min(reached), steps)
+        layer = list({n for atom in layer for n in kind.atom_graph[atom]} - seen)
+        seen.update(layer)
+        steps += 1
     return Arm(neighbour, None, 0)
 
 
-def _minority(positions: np.ndarray, boxes: np.ndarray | None, points: np.ndarray) -> float:
-    """Return how often four points (of each molecule, (n, 4)) have the rarer hand."""
-    positive = total = 0
+def _signed_beads(
+    kind: MoleculeKind, positions: np.ndarray | None, boxes: np.ndarray | None
+) -> set[int]:
+    """Return the beads on which a signed improper can keep the hand.
+
+    Impropers between the same types share their parameters. Where these types mean one hand at
+    one place and the other hand at another (as along a chain whose beads all have one type), they
+    keep neither; that shows in frames only.
+    """
+    terms = stereocentre_terms(kind.bead_graph).tolist()
+    keys = [tuple(kind.type_names[bead] for bead in term) for term in terms]
+    hands: dict[tuple[str, ...], set[bool]] = {}
+    for key, share in zip(keys, _right_handed(kind, terms, positions, boxes), strict=False):
+        hands.setdefault(key, set()).add(share > 0.5)
+    return {t[1] for key, t in zip(keys, terms, strict=True) if len(hands.get(key, ())) < 2}
+
+
+def _right_handed(
+    kind: MoleculeKind,
+    points: Sequence[Sequence[int]],
+    positions: np.ndarray | None,
+    boxes: np.ndarray | None,
+) -> list[float]:
+    """Return for each four beads the share of frames and molecules where they are right-handed.
+
+    That is, where the vectors from the first bead to the others, in this order, are a
+    right-handed system. Empty without positions.
+    """
+    if positions is None or len(points) == 0:
+        return []
+    chosen = kind.instances[:_MOLECULES][:, np.asarray(points)]
+    positive = np.zeros(len(points))
     for number, frame in enumerate(positions):
         box = None if boxes is None else np.asarray(boxes[number], dtype=np.float64)
-        beads = np.asarray(frame, dtype=np.float64)[points]
-        a, b, c = np.moveaxis(minimum_image(beads[:, 1:] - beads[:, :1], box), 1, 0)
-        volumes = np.sum(a * np.cross(b, c), axis=-1)
-        positive += int(np.count_nonzero(volumes > 0))
-        total += len(volumes)
-    return min(positive, total - positive) / total
+        beads = np.asarray(frame, dtype=np.float64)[chosen]
+        a, b, c = np.moveaxis(minimum_image(beads[..., 1:, :] - beads[..., :1, :], box), -2, 0)
+        positive += np.mean(np.sum(a * np.cross(b, c), axis=-1) > 0, axis=0)
+    return (positive / len(positions)).tolist()
 
 
 def _sheltered(kind: MoleculeKind, centre: Centre, told: set[int | None]) -> Centre:

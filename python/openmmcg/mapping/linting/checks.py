@@ -79,7 +79,8 @@ def chosen_frames(
     Raises
     ------
     ValueError
-        If a shape does not fit, there are no frames, or `frames` is not positive.
+        If a shape does not fit, numbers are not finite, there are no frames, or `frames` is not
+        positive.
     """
     if frames < 1:
         raise ValueError(f"frames is {frames}, expected at least 1.")
@@ -92,6 +93,8 @@ def chosen_frames(
             "beads' positions, as Mapping.apply gives them."
         )
     chosen = even_rows(len(array), frames)
+    if not np.isfinite(array[chosen]).all():
+        raise ValueError("Some bead positions are not finite numbers; leave out such frames.")
     if boxes is None:
         return array[chosen], None
     try:

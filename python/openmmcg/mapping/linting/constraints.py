@@ -26,12 +26,12 @@ _TOLERANCE = 1e-9
 
 
 class ForceMapLike(Protocol):
-    """A force map: its kind and its matrix."""
+    """A force map: its kind and its matrix (n_beads, n_atoms)."""
 
     @property
     def kind(self) -> str: ...
     @property
-    def matrix(self) -> np.ndarray: ...
+    def sparse(self) -> sparse.csr_array: ...
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,13 @@ def check_constraints(
     members = _clusters(pairs, mapping.n_atoms)
     held = sparse.csr_array((mapping.sparse != 0).astype(np.float64))
     kind = force_map if isinstance(force_map, str) else getattr(force_map, "kind", None)
-    weights = held
-    if force_map is not None and not isinstance(force_map, str):
-        weights = sparse.csr_array(force_map.matrix)
-    if kind in (None, "slice") or not isinstance(force_map, str):
+    weights = force_map.sparse if force_map and not isinstance(force_map, str) else held
+    if kind in (None, "slice") or weights is not held:
         cut = _uneven(weights, members)
         if cut:
             return [_cut(mapping, members, pairs, cut, held, kind)]
     shared = np.flatnonzero(((held @ members) != 0).sum(axis=0) > 1)
-    if len(shared):
+    if len(shared) and weights is held:
         return [_shared(mapping, members, pairs, shared, held)]
     numbers = {"clusters": members.shape[1], "cut": 0, "force_map": kind}
     if members.shape[1] == 0:

@@ -47,15 +47,12 @@ class PairGap:
         return None if self.inter_min is None else self.inter_min - self.bond_max
 
     def numbers(self) -> dict[str, float | None]:
-        """Return JSON-able values."""
-        return {
-            "bond_mean": self.bond_mean,
-            "bond_min": self.bond_min,
-            "bond_max": self.bond_max,
-            "inter_min": self.inter_min,
-            "onset": self.onset,
-            "gap": self.gap,
-        }
+        """Return JSON-able values, to 1e-6 nm."""
+        values = {name: getattr(self, name) for name in _NUMBERS}
+        return {name: None if v is None else round(v, 6) for name, v in values.items()}
+
+
+_NUMBERS = ("bond_mean", "bond_min", "bond_max", "inter_min", "onset", "gap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +99,6 @@ def measure_gap(
         nm.
     boxes : (F, 3, 3), optional
         Box vectors as rows in reduced form, nm.
-
-    Raises
-    ------
-    ValueError
-        If positions are not finite.
     """
     bonds = _Bonds(system)
     for frame, box in _frames(positions, boxes):

@@ -33,11 +33,6 @@ def check_gap(
     -------
     list of Finding
         One: a warning if a gap is not positive, else an info.
-
-    Raises
-    ------
-    ValueError
-        If positions are not finite.
     """
     molecules = len(np.unique(system.molecules))
     if molecules < 2 or len(system.bonds) == 0:
@@ -76,7 +71,7 @@ def _finding(system: BeadSystem, table: GapTable) -> Finding:
     types = f"{names[worst[0]]}-{names[worst[1]]}"
     message = (
         f"Between molecules, beads {types} come as close as {pair.inter_min:.3f} nm, and such "
-        f"bonds reach {pair.bond_max:.3f} nm: gap {gap:+.3f} nm; {100 * table.foreign:.2g} % of "
+        f"bonds reach {pair.bond_max:.3f} nm: gap {gap:+.3f} nm; {100 * table.foreign:.3g} % of "
         f"the beads have their nearest neighbour in another molecule ({table.frames} frames)."
     )
     if gap > 0:

@@ -128,31 +128,51 @@ def _draw_graph(figure: Figure, plot: GraphPlot) -> None:
         near = [b for bead in coloured for b in (bead, *kind.bead_graph[bead])]
         shown = list(dict.fromkeys([*near, *shown]))[:LARGEST_GRAPH]
     graph = kind.bead_graph.subgraph(shown)
-    places = nx.kamada_kawai_layout(graph)
+    places = _lying(nx.kamada_kawai_layout(graph))
     colour = {b: PALETTE[n % len(PALETTE)] for n, g in enumerate(plot.groups) for b in g}
-    figure.set_size_inches(WIDTH, 4.2 if len(shown) > 12 else 2.8)
-    axes = _bare(figure.add_subplot())
+    small = len(shown) > 24
+    figure.set_size_inches(WIDTH, 4.5 if small else 2.8)
+    axes = figure.add_subplot()
+    axes.set_axis_off()
     for i, j in graph.edges:
         axes.plot(*np.array([places[i], places[j]]).T, color=GREY, lw=1.5, zorder=1)
     if plot.arrows:
-        for group in plot.groups:
-            for i, j in pairwise(group):
-                if i in places and j in places:
-                    style = {"arrowstyle": "<->", "color": colour[i], "lw": 1.2, "ls": ":"}
-                    style["connectionstyle"] = "arc3,rad=0.35"
-                    axes.annotate("", places[i], places[j], arrowprops=style, zorder=2)
+        for i, j in (pair for group in plot.groups for pair in pairwise(group)):
+            if i in places and j in places:
+                style = {"arrowstyle": "<->", "color": colour[i], "lw": 1.2, "ls": ":"}
+                style["connectionstyle"] = "arc3,rad=0.3"
+                ends = (tuple(places[i].tolist()), tuple(places[j].tolist()))
+                axes.annotate("", *ends, arrowprops=style, zorder=2)
     for bead in graph:
         x, y = places[bead]
-        axes.scatter(x, y, s=130, color=colour.get(bead, PALE), edgecolor=GREY, zorder=3)
-        text = f"{kind.bead_labels[bead]}\n({kind.type_names[bead]})"
+        size = 45 if small else 130
+        axes.scatter(x, y, s=size, color=colour.get(bead, PALE), edgecolor=GREY, zorder=3)
+        text = kind.bead_labels[bead]
+        if not small:
+            text += f"\n({kind.type_names[bead]})"
+        turn = 45 if small else 0
         axes.annotate(
-            text, places[bead], xytext=(0, 9), textcoords="offset points", ha="center", fontsize=6
+            text,
+            (x, y),
+            xytext=(0, 5 if small else 9),
+            textcoords="offset points",
+            ha="left" if small else "center",
+            rotation=turn,
+            fontsize=4.5 if small else 6,
         )
     title = kind.name
     if len(shown) < len(kind.types):
         title += f" ({len(shown)} of {len(kind.types)} beads)"
     axes.set_title(title)
-    axes.margins(0.15)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.1)
+
+
+def _lying(places: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Turn a layout so that it is longest from left to right."""
+    points = np.array(list(places.values())) - np.mean(list(places.values()), axis=0)
+    axes = np.linalg.svd(points, full_matrices=False)[2]
+    return dict(zip(places, points @ axes.T, strict=True))
 
 
 def _draw_centres(figure: Figure, plot: StereoPlot) -> None:
@@ -200,7 +220,8 @@ def _draw_clusters(figure: Figure, plot: ClusterPlot) -> None:
             _spot(axes, places[atom], used, PALETTE[3] if used else "white", name)
         residue = plot.topology.atom(cluster[0]).residue
         axes.set_title(f"{residue.name}{residue.resSeq}: filled atoms count")
-        axes.margins(0.3)
+        axes.set_xlim(-1.6, 1.6)
+        axes.set_ylim(-1.6, 1.6)
 
 
 def _spot(axes: Axes, place: np.ndarray, filled: bool, colour: str, text: str) -> None:
@@ -208,8 +229,17 @@ def _spot(axes: Axes, place: np.ndarray, filled: bool, colour: str, text: str) -
     edge = GREY if colour == "white" else colour
     x, y = place.tolist()
     axes.scatter(x, y, s=150, color=face, edgecolor=edge, linewidth=1.5, zorder=3)
+    # Outwards, so that no bond is under the text.
+    offset = 14 * place / max(float(np.linalg.norm(place)), 1e-9)
     axes.annotate(
-        text, (x, y), xytext=(0, 10), textcoords="offset points", ha="center", fontsize=7, zorder=4
+        text,
+        (x, y),
+        xytext=offset.tolist(),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=7,
+        zorder=4,
     )
 
 

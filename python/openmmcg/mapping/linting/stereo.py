@@ -15,6 +15,7 @@ import numpy as np
 
 from openmmcg.mapping.linting.centres import (
     ALIKE,
+    FLAT,
     LOST,
     NETWORK,
     SHELTERED,
@@ -111,8 +112,8 @@ _TEXT = {
     ALIKE: (
         WARNING,
         "No signed prior can tell a stereocentre",
-        "the beads show its hand, but the types of the neighbouring beads are alike or too few, "
-        "so a signed improper has no sign to keep",
+        "the beads show its hand, but beads bonded to its bead have equal types, or the same types "
+        "mean the other hand elsewhere, so no signed improper can keep it",
         "Give the beads around it different types, for example by the encoding 'name', or train "
         "a chiral network.",
     ),
@@ -128,6 +129,12 @@ _TEXT = {
         "The beads do not show a stereocentre beside one that is told",
         "the beads do not show its hand, but that of a bonded bead is told, so mirror images of "
         "its surroundings differ",
+        "",
+    ),
+    FLAT: (
+        INFO,
+        "Stereocentres leave no trace in the beads",
+        "up to three beads are their own mirror image, so there is no hand to keep",
         "",
     ),
     NETWORK: (
@@ -151,10 +158,11 @@ def _detail(kind: MoleculeKind, centre: Centre, status: str) -> str:
         return f"; mapped there: {beads} ({len(centre.points)} of the 4 points needed)"
     if centre.minority is not None:
         return f"; {100 * centre.minority:.2g} % of the frames have the rarer hand"
+    if status not in (TOLD, UNSIGNED, ALIKE):
+        return ""
     far = max((arm.steps for arm in centre.arms if arm.bead in centre.points), default=0)
-    if far:
-        return f"; judged from beads up to {far} bonds away, without frames to measure it"
-    return ""
+    reach = f" up to {far} bonds away" if far else ""
+    return f"; judged from the beads{reach} and their types, without frames"
 
 
 def _missing(kind: MoleculeKind, centre: Centre) -> str:
