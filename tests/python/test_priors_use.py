@@ -207,5 +207,50 @@ def test_plot_of_fits(tmp_path: Path) -> None:
     assert _height(few) < _height(path)
 
 
+@pytest.mark.parametrize("limit", [500, 0], ids=["listed", "nonbonded"])
+def test_model_file_runs_all_kinds_in_openmm(limit: int, tmp_path: Path, monkeypatch) -> None:
+    """CGPotential puts pair priors into a System that has other particles too."""
+    import openmm
+    from openmmcg import export, models
+    from openmmcg.priors import bound as bound_module
+    from openmmcg.simulation import CGPotential
+
+    monkeypatch.setattr(bound_module, "LISTED_PAIRS", limit)
+    priors = everything()
+    network = models.build(
+        "schnet", bead_types=ps.NAMES, cutoff=1.0, width=8, interactions=1, rbf=8
+    )
+    x = np.stack([ps.positions(seed) for seed in (0, 1)])
+    path = export.save(
+        network,
+        tmp_path / "all.cg.pt",
+        temperature=300.0,
+        priors=priors.to_dict(),
+        topology={
+            "names": [ps.NAMES[t] for t in ps.TYPES],
+            "residues": [["X", "1"]] * 16,
+            "types": ps.TYPES.tolist(),
+            "bonds": ps.BONDS.tolist(),
+            "molecules": ps.MOLECULES.tolist(),
+            "masses": [12.0] * 16,
+            "positions": x[0].tolist(),
+        },
+    )
+    system = openmm.System()
+    for _ in range(3 + 32 + 2):
+        system.addParticle(12.0)
+    CGPotential.load(path).addToSystem(system, replicas=2, offset=3)
+    system.removeForce(0)  # the network
+    assert {force.getName() for force in system.getForces()} == set(KINDS)
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatform("Reference")
+    )
+    context.setPositions(np.concatenate([np.zeros((3, 3)), x.reshape(-1, 3), np.zeros((2, 3))]))
+    energy = context.getState(energy=True).getPotentialEnergy()._value
+    bound = priors.bind(ps.TYPES, ps.NAMES, ps.BONDS, ps.MOLECULES)
+    expected = bound.energy(torch.from_numpy(x)).sum().item()
+    assert energy == pytest.approx(expected, rel=1e-8)
+
+
 def _height(path: Path) -> int:
     return int.from_bytes(path.read_bytes()[20:24], "big")

@@ -19,9 +19,11 @@ from openmmcg.priors.pairs import ALL_PAIRS_BEADS, PairSpace
 if TYPE_CHECKING:
     from openmmcg.data import Dataset
 
-LONGEST_PAIR = 1.5
+LONGEST_PAIR = 1.2
 """Distance in nm up to which pairs of large or periodic systems are sampled."""
 _MOST_DISTANCES = 10_000_000
+_NEIGHBOURS = 400
+"""What a bead of a large system counts for, by the time that finding its neighbours takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +196,7 @@ def pair_samples(
 ) -> dict[int, Samples]:
     """Distances of pairs that are not bonded, gathered by row.
 
-    All distances of small systems without a box; otherwise up to 1.5 nm or half of the smallest
+    All distances of small systems without a box; otherwise up to 1.2 nm or half of the smallest
     box. Of many frames every so many are used, so that at most some ten million distances are.
 
     Parameters
@@ -210,7 +212,7 @@ def pair_samples(
     dict of int to Samples
     """
     frames, cells, weights = system.frames(), system.cells(), system.frame_weights()
-    size = space.n_pairs if space.n_beads <= ALL_PAIRS_BEADS else 100 * space.n_beads
+    size = space.n_pairs if space.n_beads <= ALL_PAIRS_BEADS else _NEIGHBOURS * space.n_beads
     stride = max(1, len(frames) * size // _MOST_DISTANCES)
     frames = frames[::stride]
     cells = None if cells is None else cells[::stride]
