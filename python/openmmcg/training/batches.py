@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from openmmcg.models import PairTemplate
 from openmmcg.training.config import TrainConfig
 from openmmcg.training.frames import SystemData, TrainingData
 from openmmcg.training.split import ShuffledBatches
@@ -39,6 +40,26 @@ class Part(NamedTuple):
 
 
 Batch = list[Part]
+
+
+def pair_lists(part: Part, template: PairTemplate | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Pairs (2, P), shifts (P, 3) and edge types (P,) of all frames of a part.
+
+    Parameters
+    ----------
+    part : Part
+        The frames.
+    template : PairTemplate or None
+        Of the system, if the part has no pairs of its own.
+    """
+    if template is None:
+        assert part.pairs is not None and part.shifts is not None and part.edge_types is not None
+        return part.pairs, part.shifts, part.edge_types
+    count, beads, _ = part.positions.shape
+    starts = torch.arange(count, device=part.positions.device) * beads
+    pairs = (template.directed[:, None, :] + starts[None, :, None]).reshape(2, -1)
+    shifts = part.positions.new_zeros((pairs.shape[1], 3))
+    return pairs, shifts, template.directed_edge_types.repeat(count)
 
 
 class FrameSet(Dataset[Batch]):

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from openmmcg.data.frames import Frames
 from openmmcg.units import KB
 
 if TYPE_CHECKING:
-    from openmmcg.data import Dataset
+    from openmmcg.data import Dataset, Frames
 
 CHUNK_VALUES = 3_000_000
 """Numbers of an array that are looked at together."""

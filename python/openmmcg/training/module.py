@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from openmmcg.models import CGNetwork, PairTemplate
 from openmmcg.priors import TrainablePriors
-from openmmcg.training.batches import Batch, Part
+from openmmcg.training.batches import Batch, Part, pair_lists
 from openmmcg.training.config import TrainConfig
 from openmmcg.training.floors import Floors
 from openmmcg.training.frames import TrainingData
@@ -132,14 +133,7 @@ class ForceMatching(pl.LightningModule):
         return energies.split([len(part.positions) for part in parts])
 
     def _pairs(self, part: Part) -> tuple[Tensor, Tensor, Tensor]:
-        if part.pairs is not None and part.shifts is not None and part.edge_types is not None:
-            return part.pairs, part.shifts, part.edge_types
-        count, beads, _ = part.positions.shape
-        template = self._template(part.system)
-        starts = torch.arange(count, device=part.positions.device) * beads
-        pairs = (template.directed[:, None, :] + starts[None, :, None]).reshape(2, -1)
-        shifts = part.positions.new_zeros((pairs.shape[1], 3))
-        return pairs, shifts, template.directed_edge_types.repeat(count)
+        return pair_lists(part, None if part.pairs is not None else self._template(part.system))
 
     def _template(self, system: int) -> PairTemplate:
         return PairTemplate(
@@ -226,22 +220,38 @@ class ForceMatching(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the residuals of one batch."""
+        self._residuals += self._residuals_of(batch, batch_idx)
+
+    def _residuals_of(self, batch: Batch, number: int) -> list[tuple[int, Tensor, Tensor]]:
         with torch.enable_grad():
-            batch = self.labelled(batch, self._generator(-1 - batch_idx))
-            for part, found in zip(batch, self.predict(batch, False)[1], strict=True):
-                residuals = part.forces - found - self._prior_forces(part, False)
-                self._residuals.append((part.system, part.frames.cpu(), residuals.cpu()))
+            batch = self.labelled(batch, self._generator(-1 - number))
+            return [
+                (
+                    part.system,
+                    part.frames.cpu(),
+                    (part.forces - found - self._prior_forces(part, False)).cpu(),
+                )
+                for part, found in zip(batch, self.predict(batch, False)[1], strict=True)
+            ]
 
     def on_validation_epoch_end(self) -> None:
         """Estimate loss and noise floor, and record them."""
-        floor, parts = self.floors.estimate(self._gathered())
         train_loss = torch.stack(self._train_losses).mean()
         if self.trainer.world_size > 1:
             train_loss = self.trainer.strategy.reduce(train_loss, reduce_op="mean")
         self._train_losses.clear()
+        entry = self.record(self.current_epoch, train_loss.item(), self._gathered())
+        self.log("val_loss", entry["val_loss"])
+        self.log("train_loss", entry["train_loss"])
+
+    def record(
+        self, epoch: int, train_loss: float, residuals: list[np.ndarray]
+    ) -> dict[str, float]:
+        """Add an entry to the history, from the residuals of each system's validation frames."""
+        floor, parts = self.floors.estimate(residuals)
         entry = {
-            "epoch": self.current_epoch,
-            "train_loss": train_loss.item(),
+            "epoch": epoch,
+            "train_loss": train_loss,
             "val_loss": floor.loss,
             "noise_floor": floor.floor,
             "noise_floor_error": floor.error,
@@ -251,13 +261,12 @@ class ForceMatching(pl.LightningModule):
                 entry[f"val_loss {system.name}"] = part.loss
                 entry[f"noise_floor {system.name}"] = part.floor
         self.history.append(entry)
-        self.log("val_loss", floor.loss)
-        self.log("train_loss", entry["train_loss"])
         if not np.isfinite(floor.loss):
             raise RuntimeError(
-                f"The loss is not finite after epoch {self.current_epoch}; use a smaller "
+                f"The loss is not finite after epoch {epoch}; use a smaller "
                 "learning_rate or gradient_clip, and check the data."
             )
+        return entry
 
     def _gathered(self) -> list[np.ndarray]:
         """Residuals of the validation frames of each system in order, from all processes."""
@@ -267,6 +276,16 @@ class ForceMatching(pl.LightningModule):
             everyone: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(everyone, found)
             found = [entry for entries in everyone for entry in entries]
+        return self._in_order(found)
+
+    def residuals(self, batches: Iterable[Batch]) -> list[np.ndarray]:
+        """Residuals of validation frames (F, N, 3) of each system, outside of Lightning."""
+        found = []
+        for number, batch in enumerate(batches):
+            found += self._residuals_of(batch, number)
+        return self._in_order(found)
+
+    def _in_order(self, found: list[tuple[int, Tensor, Tensor]]) -> list[np.ndarray]:
         result = []
         for index in range(len(self._data.systems)):
             own = [(frames, values) for system, frames, values in found if system == index]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,31 @@ PREFIX = "network."
 _SIZES = ("width", "interactions", "rbf")
 
 
-def make_network(config: TrainConfig, bead_types: Sequence[str]) -> CGNetwork:
+def make_network(config: TrainConfig, bead_types: Sequence[str], **defaults: Any) -> CGNetwork:
     """Make the network with weights that depend on the seed only.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Network and hyperparameters.
+    bead_types : sequence of str
+        Vocabulary.
+    **defaults
+        Hyperparameters that `TrainConfig.network_options` may replace.
 
     Raises
     ------
     ValueError
         If the network or a hyperparameter is unknown.
     """
-    known = _accepted(config.network)
-    sizes = {name: getattr(config, name) for name in _SIZES if name in known}
+    sizes = {name: getattr(config, name) for name in _SIZES}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return build(
             config.network,
             bead_types=bead_types,
             cutoff=config.cutoff,
-            **{**sizes, **(config.network_options or {})},
+            **{**sizes, **defaults, **(config.network_options or {})},
         )
 
 
@@ -129,19 +136,3 @@ def check_weights(network: CGNetwork, state: Mapping[str, Tensor], source: Path)
         f"{found.get(name, 'none')} there, but {own.get(name, 'none')} in this {network.name}; "
         "use the settings of that training, or another output folder."
     )
-
-
-def _accepted(name: str) -> set[str]:
-    """Hyperparameters that a network's class takes."""
-    return {
-        parameter
-        for network in _subclasses(CGNetwork)
-        if network.name == name
-        for parameter in inspect.signature(network).parameters
-    }
-
-
-def _subclasses(kind: type[CGNetwork]) -> Iterator[type[CGNetwork]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _subclasses(child)

@@ -11,6 +11,8 @@ from torch import nn
 from openmmcg.training.config import TrainConfig
 
 _WARM_UP = 0.1
+_SHORT = 20
+"""Steps up to which a tenth of them could be just one, by which torch would divide."""
 
 
 def optimisers(
@@ -47,7 +49,7 @@ def optimisers(
             optimizer,
             max_lr=rates,
             total_steps=total_steps,
-            pct_start=_WARM_UP,
+            pct_start=_WARM_UP if total_steps > _SHORT else min(1.5 / total_steps, 0.75),
             cycle_momentum=False,
         )
         result["lr_scheduler"] = {"scheduler": schedule, "interval": "step"}

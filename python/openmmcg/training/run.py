@@ -45,9 +45,13 @@ from openmmcg.training.summary import summarise, summary_text
 if TYPE_CHECKING:
     import lightning.pytorch as pl
 
+    from openmmcg.training.batches import FrameModule
     from openmmcg.training.module import ForceMatching
 
 __all__ = ["load_network", "train"]
+
+CLOSED_FORM = "pair-spline"
+"""Network that is linear in its weights and is solved for, not descended to."""
 
 
 def train(config: TrainConfig, progress: bool = True) -> Path:
@@ -99,7 +103,12 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
 def _train_once(config: TrainConfig, output: Path, fold: Fold | None, progress: bool) -> Path:
     with _cache(output / CACHE) as cache, open_datasets(config) as datasets:
         data = load_data(datasets, config, fold, cache)
-        network = make_network(config, data.type_names)
+        if config.network == CLOSED_FORM:
+            from openmmcg.training.closed_form import spline_network
+
+            network = spline_network(config, data)
+        else:
+            network = make_network(config, data.type_names)
         _start_or_continue(output, config, fold, network, data)
         if not (output / SUMMARY).exists():
             with _threads(config.threads), _quiet_lightning():
@@ -179,6 +188,7 @@ def _fit(
     output: Path, config: TrainConfig, network: CGNetwork, data: TrainingData, progress: bool
 ) -> None:
     from openmmcg.training.batches import FrameModule
+    from openmmcg.training.closed_form import fit_in_closed_form
     from openmmcg.training.module import ForceMatching, depends_on_temperature
 
     thermal = depends_on_temperature(network)
@@ -190,6 +200,20 @@ def _fit(
         )
     frames = FrameModule(data, config, thermal)
     module = ForceMatching(network, data, config, config.epochs * frames.steps_per_epoch)
+    if config.network == CLOSED_FORM:
+        fit_in_closed_form(output, module, data, config)
+    elif not _descend(output, config, module, frames, progress):
+        return
+    if module.trained_priors is not None:
+        _write_trained_priors(output, module)
+    summary = summarise(module.history, data, [*notes, *module.floors.notes])
+    write_json(output / SUMMARY, summary)
+
+
+def _descend(
+    output: Path, config: TrainConfig, module: ForceMatching, frames: FrameModule, progress: bool
+) -> bool:
+    """Minimise the loss step by step; return whether this process shall write the results."""
     trainer = _trainer(output, config, progress)
     last = output / LAST
     trainer.fit(module, frames, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -198,12 +222,7 @@ def _fit(
             f"The training was interrupted after epoch {trainer.current_epoch}; run the same "
             f"command again to continue from {last}."
         )
-    if not trainer.is_global_zero:
-        return
-    if module.trained_priors is not None:
-        _write_trained_priors(output, module)
-    summary = summarise(module.history, data, [*notes, *module.floors.notes])
-    write_json(output / SUMMARY, summary)
+    return bool(trainer.is_global_zero)
 
 
 def _trainer(output: Path, config: TrainConfig, progress: bool) -> pl.Trainer:
