@@ -110,8 +110,9 @@ class Update(nn.Module):
     def forward(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Scalars (N, F, width) and vectors (N, F, 3, width), changed."""
         left, right = self.mix(vectors).chunk(2, -1)
-        # Smooth where the vector vanishes, as a lone bead's does.
-        norm = torch.sqrt((right * right).sum(-2) + 1e-8) - 1e-4
+        # Smooth where the vector vanishes, as a lone bead's does; a sharper bend would amplify
+        # rounding in single precision.
+        norm = torch.sqrt((right * right).sum(-2) + 1e-2) - 0.1
         if self.triple_products is not None:
             scalars = scalars + self.triple_products(vectors)
         context = torch.cat([scalars, norm], -1)
