@@ -20,6 +20,7 @@ from openmmcg.files import write_npz
 from openmmcg.units import KB
 
 _POINTS_PER_WIDTH = 5
+_LEAST_POINTS = 20
 _LARGEST_GRID = 10**6
 
 
@@ -79,7 +80,7 @@ class GridBias:
         names = [f"cv{k}" for k in range(len(variables))]
         arguments = names
         if not self.periodic:
-            limits = zip(names, self.ranges, strict=True)
+            limits = zip(names, self.ranges.tolist(), strict=True)
             arguments = [f"min(max({name}, {low!r}), {high!r})" for name, (low, high) in limits]
         force = openmm.CustomCVForce(f"table({', '.join(arguments)})")
         for name, variable in zip(names, variables, strict=True):
@@ -169,7 +170,7 @@ def _points(variable: Variable) -> int:
         return GRID + 1
     assert variable.minimum is not None and variable.maximum is not None and variable.width
     length = variable.maximum - variable.minimum
-    return max(GRID, int(np.ceil(_POINTS_PER_WIDTH * length / variable.width))) + 1
+    return max(_LEAST_POINTS, int(np.ceil(_POINTS_PER_WIDTH * length / variable.width))) + 1
 
 
 class WellTempered:

@@ -84,6 +84,17 @@ class Umbrella:
         return np.asarray(0.5 * (springs * difference**2).sum(axis=-1))
 
 
+_CONVERGED = 1e-5
+_LEAST_GAP = 1e-6
+
+
+def _gap(shares: np.ndarray) -> float:
+    """Return the spectral gap of MBAR's overlap matrix, 0 if windows fall into groups apart."""
+    scale = np.sqrt(shares.sum(axis=0))
+    eigenvalues = np.linalg.eigvalsh(shares.T @ shares / np.outer(scale, scale))
+    return float(1 - eigenvalues[-2]) if len(eigenvalues) > 1 else 1.0
+
+
 def combined_weights(energies: np.ndarray, windows: np.ndarray, temperature: float) -> np.ndarray:
     """Return weights, mean 1, that turn frames of all windows into one unbiased ensemble.
 
@@ -120,14 +131,17 @@ def combined_weights(energies: np.ndarray, windows: np.ndarray, temperature: flo
         return float(value), gradient[1:]
 
     free = np.zeros(len(sampled) - 1)
+    gradient = np.zeros(1)
     if len(free):
         found = minimize(likelihood, free, jac=True, method="BFGS", options={"gtol": 1e-8})
-        free = found.x
-        if not np.abs(found.jac).max() < 1e-5:
-            raise RuntimeError(
-                "The windows of the umbrella do not overlap enough for their free energies; add "
-                "windows between them, or weaken the springs."
-            )
-    total = logsumexp(logs + np.concatenate([[0.0], free]), axis=1)
+        free, gradient = found.x, found.jac
+    logs = logs + np.concatenate([[0.0], free])
+    total = logsumexp(logs, axis=1)
+    shares = np.exp(logs - total[:, None])
+    if not np.abs(gradient).max() < _CONVERGED or _gap(shares) < _LEAST_GAP:
+        raise RuntimeError(
+            "The windows of the umbrella do not overlap enough for their free energies; add "
+            "windows between them, or weaken the springs."
+        )
     weights = np.exp(total.min() - total)
     return np.asarray(weights / weights.mean())
