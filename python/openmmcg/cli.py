@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,8 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 import openmmcg
+from openmmcg.settings import json_schema
 
 ERROR = 2
+_UNKNOWN = re.compile(
+    r"not accept option '([\w.]+)'|[Uu]nrecognized arguments: --([\w.=]+)|Key '([\w.]+)' is not"
+)
 INTERRUPTED = 130
 USER_ERRORS = (
     jsonargparse.ArgumentError,
@@ -98,13 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
+    given = _with_config([argument for argument in given if argument != "--debug"])
     warnings.showwarning = _print_warning
     if given == ["--version"]:
         print(versions())
         return 0
     command = "openmm-cg"
     try:
+        if given[:1] and given[0] in STAGES and "--schema" in given:
+            print(json.dumps(json_schema(_load(STAGES[given[0]])[0]), indent=1))
+            return 0
         parsed = _parser(given).parse_args(given)
         command = f"openmm-cg {parsed.command}"
         return _command(parsed.command, parsed[parsed.command])
@@ -114,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         if debug:
             raise
-        print(f"{command}: {_sentence(error)}", file=sys.stderr)
+        print(f"{command}: {_sentence(error)}{_advice(error, given)}", file=sys.stderr)
         return ERROR
 
 
@@ -137,11 +147,33 @@ def versions() -> str:
     )
 
 
+def _with_config(given: list[str]) -> list[str]:
+    """Take ``openmm-cg STAGE FILE.yaml`` for ``openmm-cg STAGE --config FILE.yaml``."""
+    if len(given) > 1 and given[0] in STAGES and given[1].endswith((".yaml", ".yml")):
+        return [given[0], "--config", *given[1:]]
+    return given
+
+
+def _advice(error: BaseException, given: Sequence[str]) -> str:
+    """Name the option that an unknown one resembles."""
+    found = _UNKNOWN.search(str(error))
+    if found is None or not isinstance(error, jsonargparse.ArgumentError):
+        return ""
+    if not given or given[0] not in STAGES:
+        return ""
+    unknown = next(name for name in found.groups() if name).split(".")[-1].split("=")[0]
+    known = [field.name for field in fields(_load(STAGES[given[0]])[0])]
+    close = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"openmm-cg {given[0]} --help lists them."
+    return f"; {hint}"
+
+
 def _parser(given: Sequence[str]) -> jsonargparse.ArgumentParser:
     """Make the parser; only the stage that is asked for is imported and gets its options."""
     parser = jsonargparse.ArgumentParser(
         prog="openmm-cg",
         exit_on_error=False,
+        allow_abbrev=False,
         description="Machine-learned coarse-grained models in OpenMM. "
         "Each command's options: openmm-cg COMMAND --help.",
     )
@@ -152,10 +184,17 @@ def _parser(given: Sequence[str]) -> jsonargparse.ArgumentParser:
     commands = parser.add_subcommands(dest="command")
     chosen = next((argument for argument in given if not argument.startswith("-")), None)
     for name, stage in STAGES.items():
-        options = jsonargparse.ArgumentParser(description=stage.help, exit_on_error=False)
+        options = jsonargparse.ArgumentParser(
+            description=stage.help, exit_on_error=False, allow_abbrev=False
+        )
         if name == chosen:
             options.add_argument(
-                "--config", action="config", help="YAML file of settings; options override it."
+                "--config",
+                action="config",
+                help="YAML file of settings, which may also stand first; options override it.",
+            )
+            options.add_argument(
+                "--schema", action="store_true", help="Print a JSON schema of the settings."
             )
             config = _load(stage)[0]
             options.add_class_arguments(config)
