@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +25,7 @@ from openmmcg.priors import PriorSet
 from openmmcg.training import NoiseFloor, TrainConfig, load_network, train
 from openmmcg.training.frames import load_data, open_datasets
 from openmmcg.training.module import ForceMatching
-from openmmcg.training.split import ShuffledBatches, times_of, validation_mask
+from openmmcg.training.split import Fold, ShuffledBatches, times_of, validation_mask
 from openmmcg.training.summary import verdict
 from peptide_frames import frames as peptide
 
@@ -160,6 +166,98 @@ def test_resumes_exactly(
     assert all(torch.equal(a[key], b[key]) for key in a)
     # The checkpoints hold numbers only.
     torch.load(parts / "last.ckpt", weights_only=True)
+
+
+KILLED = """
+import sys
+from openmmcg.training import TrainConfig, train
+dataset, output = sys.argv[1:]
+train(TrainConfig(dataset, output, width=8, rbf=6, epochs=10, batch_size=64, threads=1,
+                  accelerator="cpu", prior_plots=False, lint=False), progress=False)
+"""
+
+
+def test_killed_and_resumed_training_ends_with_the_same_bits(dataset: Path, tmp_path: Path) -> None:
+    """kill -9 at a random moment of a real process, then the same command again."""
+    options = {"width": 8, "rbf": 6, "epochs": 10, "batch_size": 64, "prior_plots": False}
+    options |= {"learning_rate": 3e-3, "ema_decay": 0.995, "lint": False}
+    whole = train(small(dataset, tmp_path / "whole", **options), progress=False)
+    parts = tmp_path / "parts"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(dataset), str(parts)])
+    end = time.monotonic() + 120.0
+    while not (parts / "last.ckpt").exists() and time.monotonic() < end:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (parts / "summary.json").exists()
+    done = torch.load(parts / "last.ckpt", weights_only=True)["epoch"]
+    assert 0 <= done < 9
+    train(small(dataset, parts, **options), progress=False)
+    states = [torch.load(f / "last.ckpt", weights_only=True) for f in (whole, parts)]
+    for key, value in states[0]["state_dict"].items():
+        assert torch.equal(value, states[1]["state_dict"][key]), key
+    assert (parts / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+def test_cross_validation_from_one_command(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = {"epochs": 3, "width": 8, "rbf": 6, "folds": 3, "prior_plots": False}
+    folder = train(small(dataset, tmp_path / "folds", **options))
+    text = capsys.readouterr().out
+    joined = json.loads((folder / "cross-validation.json").read_text())
+    losses = joined["fold_losses"]
+    assert joined["val_loss"] == pytest.approx(np.mean(losses)) and len(losses) == 3
+    assert joined["val_loss_error"] == pytest.approx(np.std(losses, ddof=1) / np.sqrt(3))
+    assert f"cross-validated {joined['val_loss']:12.0f} +- {joined['val_loss_error']:.0f}" in text
+    with pytest.raises(FileNotFoundError, match="cross-validation.*fold-1"):
+        load_network(folder)
+    load_network(folder / "fold-3")
+    masks = [
+        validation_mask(np.zeros(100), np.arange(100), 0.1, Fold(number, 3)) for number in range(3)
+    ]
+    assert np.array_equal(sum(mask.astype(int) for mask in masks), np.ones(100))
+
+
+def test_stops_early(dataset: Path, tmp_path: Path) -> None:
+    options = {"epochs": 50, "width": 8, "rbf": 6, "learning_rate": 1e-9, "ema_decay": 0.0}
+    options |= {"early_stopping": 2, "schedule": "constant", "prior_plots": False}
+    folder = train(small(dataset, tmp_path / "early", **options), progress=False)
+    assert json.loads((folder / "summary.json").read_text())["epochs"] < 50
+
+
+def test_full_disk(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lightning.pytorch.trainer.trainer.Trainer.save_checkpoint", fail)
+    with pytest.raises(RuntimeError, match="disk of .* is full .No space left.*continue from"):
+        train(small(dataset, tmp_path / "full", width=8, rbf=6, epochs=1), progress=False)
+
+
+def test_checkpoint_of_another_architecture(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(trained, copied)
+    state = torch.load(copied / "best.ckpt", weights_only=True)
+    state["state_dict"]["network.embedding.weight"] = torch.zeros(4, 7)
+    torch.save(state, copied / "best.ckpt")
+    with pytest.raises(ValueError, match="another architecture: embedding.weight has shape .4, 7."):
+        load_network(copied)
+    (copied / "best.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="no checkpoint of a training"):
+        load_network(copied)
+
+
+def test_tensorboard_log_or_a_sentence(dataset: Path, tmp_path: Path) -> None:
+    config = small(dataset, tmp_path / "tb", width=8, rbf=6, epochs=1, tensorboard=True)
+    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
+        with pytest.raises(ValueError, match="pip install tensorboard"):
+            train(config, progress=False)
+    else:
+        folder = train(config, progress=False)
+        assert list((folder / "tensorboard").glob("events*"))
 
 
 def test_exported_training_runs_anywhere(trained: Path, dataset: Path, tmp_path: Path) -> None:
@@ -303,6 +401,10 @@ def test_too_few_frames(tmp_path: Path) -> None:
         ({"epochs": 0}, "epochs must be positive"),
         ({"validation_fraction": 0.7}, "validation_fraction"),
         ({"ema_decay": 1.0}, "ema_decay"),
+        ({"schedule": "cosin"}, "no schedule 'cosin'"),
+        ({"datasets": ["e.h5"]}, "either dataset"),
+        ({"decoys": -1.0}, "decoys must not be negative"),
+        ({"early_stopping": 0}, "early_stopping"),
     ],
 )
 def test_bad_configuration(changes: dict, message: str) -> None:
