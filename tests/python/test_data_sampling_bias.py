@@ -14,6 +14,7 @@ import mdtraj as md
 import numpy as np
 import openmm
 import pytest
+from openmmcg.cli import main
 from openmmcg.data import (
     Dataset,
     GridBias,
@@ -31,7 +32,7 @@ from openmmcg.data.umbrella import Umbrella, combined_weights
 from openmmcg.data.variables import read_variables
 from openmmcg.mapping import Mapping
 from openmmcg.mapping.topology import as_mdtraj
-from sampling_systems import dimer
+from sampling_systems import chain_topology, dimer
 from test_data_sampling_systems import CHILD, assert_same_frames, config_of
 
 KB = 0.00831446261815324
@@ -119,6 +120,30 @@ def test_which_variables_are_functions_of_the_beads(alanine, tmp_path):
     one, two = whole.groups
     assert replace(whole, groups=[one]).is_function_of(centres)
     assert not replace(whole, groups=[two]).is_function_of(centres)
+
+
+def test_points_of_beads_that_share_atoms():
+    definition = {
+        "format": 2,
+        "name": "overlapping",
+        "shared": True,
+        "templates": [
+            {
+                "residues": "all",
+                "beads": [
+                    {"name": "A", "select": "name C1 C2"},
+                    {"name": "B", "select": "name C2 C3"},
+                    {"name": "D", "select": "name C3 C4"},
+                ],
+            }
+        ],
+    }
+    topology = as_mdtraj(chain_topology(4))
+    mapping = Mapping.from_dict(definition, topology)
+    for atoms, expected in (("C1 C2", True), ("C1 C2 C3 C4", True), ("C1 C4", True), ("C1", False)):
+        entry = {"type": "distance", "atoms": [f"name {atoms}", "name C3 C4"], "center": 0, "k": 1}
+        variable = read_variables([entry], topology, np.zeros((4, 3)), "umbrella", 0.3)[0]
+        assert variable.is_function_of(mapping) == expected, atoms
 
 
 def test_wrong_variables(alanine, tmp_path):
@@ -435,3 +460,31 @@ def test_a_bias_that_no_bead_sees_warns(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             sample(replace(config, **change), progress=False)
+
+
+def test_a_settings_file_with_variables_runs_from_the_command_line(tmp_path):
+    files = dimer(tmp_path)
+    (tmp_path / "umbrella.yaml").write_text(
+        f"""
+output: {tmp_path}/data.h5
+system: {files.system}
+topology: {files.topology}
+mapping: {files.mapping}
+force_map: slice
+temperatures: [250, 300.0]
+timestep: 2
+length: 0.0002
+frame_interval: 0.1
+equilibration: 0
+bias: umbrella
+variables:
+  - {{type: distance, atoms: [name C1, 1], center: [0.3, 0.31], k: 5000}}
+"""
+    )
+    assert main(["sample", "--config", str(tmp_path / "umbrella.yaml"), "--seed", "3"]) == 0
+    with Dataset.open(tmp_path / "data.h5") as data:
+        assert data.temperatures.tolist() == [250.0] * 4 + [300.0] * 4
+        assert data.source["config"]["variables"] == [
+            {"type": "distance", "atoms": ["name C1", 1], "center": [0.3, 0.31], "k": 5000}
+        ]
+        assert data.source["config"]["seed"] == 3

@@ -120,9 +120,8 @@ class Variable:
     def is_function_of(self, mapping: Mapping) -> bool:
         """Tell whether the beads alone determine the variable.
 
-        That is so if every point is a fixed combination of beads, that is if its weights are the
-        same multiple of a bead's on all atoms of the bead; and if each atom of an rmsd or force
-        is a bead.
+        That is so if the weights of every point are a combination of rows of the mapping's matrix,
+        and if each atom of an rmsd or force is a bead.
         """
         if not self.groups:
             return False
@@ -134,10 +133,18 @@ class Variable:
 def _is_combination(mapping: Mapping, group: np.ndarray, masses: np.ndarray) -> bool:
     weights = np.zeros(mapping.n_atoms)
     weights[group] = masses[group] / masses[group].sum()
+    # The beads that have a part in it, and those that share atoms with them.
     matrix = mapping.sparse
-    # Beads share no atoms, so M w / |M|² is the only candidate for the factors.
-    factors = (matrix @ weights) / matrix.power(2).sum(axis=1)
-    return bool(np.abs(matrix.T @ factors - weights).max() < 1e-9)
+    atoms = weights != 0
+    while True:
+        beads = (matrix @ atoms.astype(np.float64)) != 0
+        reached = (matrix.T @ beads.astype(np.float64)) != 0
+        if not (reached & ~atoms).any():
+            break
+        atoms |= reached
+    block = matrix[np.flatnonzero(beads)].toarray()[:, atoms]
+    factors = np.linalg.lstsq(block.T, weights[atoms], rcond=None)[0]
+    return bool(np.abs(block.T @ factors - weights[atoms]).max() < 1e-9)
 
 
 def read_variables(
