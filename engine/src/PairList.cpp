@@ -167,12 +167,23 @@ bool PairList::needsRebuild(const double* positions, const Box& box) const {
 }
 
 void PairList::addCandidatesOf(int bead, const double* positions, const Box& box) {
-    // `scratch` holds beads that may be close; keep those that are.
-    vector<int>& close = found[bead];
-    double limit = listRadius * listRadius, shift[3];
-    for (int other : scratch)
-        if (other != bead && squaredDistance(positions + 3 * bead, positions + 3 * other, box, shift) < limit)
-            close.push_back(other);
+    // `scratch` holds beads that may be close. Beads come in ascending order, so those before this one have entered
+    // their pairs with it already.
+    vector<Candidate>& close = found[bead];
+    size_t known = close.size();
+    double limit = listRadius * listRadius;
+    for (int other : scratch) {
+        Candidate candidate{other, {}};
+        if (other > bead &&
+            squaredDistance(positions + 3 * bead, positions + 3 * other, box, candidate.shift.data()) < limit)
+            close.push_back(candidate);
+    }
+    sort(close.begin() + static_cast<ptrdiff_t>(known), close.end(),
+         [](const Candidate& a, const Candidate& b) { return a.bead < b.bead; });
+    for (size_t k = known; k < close.size(); k++) {
+        auto& shift = close[k].shift;
+        found[close[k].bead].push_back({bead, {-shift[0], -shift[1], -shift[2]}});
+    }
 }
 
 void PairList::findByAllPairs(const vector<int>& group, const double* positions, const Box& box) {
@@ -208,7 +219,6 @@ void PairList::findByCells(const vector<int>& group, const double* positions, co
                     scratch.insert(scratch.end(), cellMembers.begin() + start, cellMembers.begin() + cellStart[cell]);
                 }
         addCandidatesOf(bead, positions, box);
-        sort(found[bead].begin(), found[bead].end());
     }
 }
 
@@ -231,9 +241,9 @@ void PairList::rebuild(const double* positions, const Box& box) {
     candidate.clear();
     candidateEdgeType.clear();
     for (size_t bead = 0; bead < found.size(); bead++) {
-        for (int other : found[bead]) {
+        for (const Candidate& other : found[bead]) {
             candidate.push_back(other);
-            candidateEdgeType.push_back(edgeType(static_cast<int>(bead), other));
+            candidateEdgeType.push_back(edgeType(static_cast<int>(bead), other.bead));
         }
         candidateStart.push_back(static_cast<int64_t>(candidate.size()));
     }
@@ -257,10 +267,14 @@ const PairBatch& PairList::update(const double* positions, const Box& box) {
     int64_t count = 0;
     for (size_t bead = 0; bead < found.size(); bead++)
         for (int64_t k = candidateStart[bead]; k < candidateStart[bead + 1]; k++) {
-            double* shift = &batch.shifts[3 * count];
-            if (squaredDistance(positions + 3 * bead, positions + 3 * candidate[k], box, shift) < limit) {
+            const Candidate& other = candidate[k];
+            const double *from = positions + 3 * bead, *to = positions + 3 * other.bead;
+            double x = to[0] + other.shift[0] - from[0], y = to[1] + other.shift[1] - from[1],
+                   z = to[2] + other.shift[2] - from[2];
+            if (x * x + y * y + z * z < limit) {
+                copy(other.shift.begin(), other.shift.end(), &batch.shifts[3 * count]);
                 batch.indices[count] = static_cast<int64_t>(bead);
-                secondBead[count] = candidate[k];
+                secondBead[count] = other.bead;
                 batch.edgeTypes[count] = candidateEdgeType[k];
                 count++;
             }

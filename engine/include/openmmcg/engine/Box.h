@@ -30,9 +30,9 @@ struct Box {
      * This is exact for distances up to maxCutoff().
      */
     void minimumImageShift(const double delta[3], double shift[3]) const {
-        double nc = -std::floor(delta[2] / c[2] + 0.5);
-        double nb = -std::floor((delta[1] + nc * c[1]) / b[1] + 0.5);
-        double na = -std::floor((delta[0] + nc * c[0] + nb * b[0]) / a[0] + 0.5);
+        double nc = -nearest(delta[2] / c[2]);
+        double nb = -nearest((delta[1] + nc * c[1]) / b[1]);
+        double na = -nearest((delta[0] + nc * c[0] + nb * b[0]) / a[0]);
         shift[0] = na * a[0] + nb * b[0] + nc * c[0];
         shift[1] = nb * b[1] + nc * c[1];
         shift[2] = nc * c[2];
@@ -60,6 +60,15 @@ struct Box {
         width[0] = volume / std::sqrt(bcx * bcx + bcy * bcy + bcz * bcz);
         width[1] = volume / (a[0] * std::sqrt(c[1] * c[1] + c[2] * c[2]));
         width[2] = c[2];
+    }
+
+    /**
+     * Round to a whole number. Adding 1.5 * 2^52 leaves no bits for a fraction; std::floor() would be a function call
+     * on processors without SSE 4.1, for which this is compiled too.
+     */
+    static double nearest(double x) {
+        constexpr double SHIFT = 6755399441055744.0;
+        return (x + SHIFT) - SHIFT;
     }
 
     bool operator==(const Box& other) const {

@@ -85,6 +85,11 @@ public:
     }
 
 private:
+    /** A bead that may come within the cutoff, and the image of it that does: no other can before the next search. */
+    struct Candidate {
+        int bead;
+        std::array<double, 3> shift;
+    };
     bool needsRebuild(const double* positions, const Box& box) const;
     void rebuild(const double* positions, const Box& box);
     void findByAllPairs(const std::vector<int>& group, const double* positions, const Box& box);
@@ -101,11 +106,11 @@ private:
     std::vector<double> builtPositions;
     Box builtBox;
     int64_t numRebuilds = 0;
-    std::vector<std::vector<int>> found;
+    std::vector<std::vector<Candidate>> found;
     std::vector<int> scratch, cellStart, cellMembers;
     std::vector<std::array<int, 3>> homes;
     std::vector<int64_t> candidateStart;
-    std::vector<int> candidate;
+    std::vector<Candidate> candidate;
     std::vector<int64_t> candidateEdgeType;
     std::vector<int64_t> secondBead;
     PairBatch batch;
