@@ -68,6 +68,12 @@ STAGES = {
         "LintConfig",
         "lint_command",
     ),
+    "map": Stage(
+        "Map trajectories with forces into a dataset.",
+        "openmmcg.data",
+        "MapConfig",
+        "map_trajectories",
+    ),
     "train": Stage(
         "Fit priors and train a network on a dataset.", "openmmcg.training", "TrainConfig", "train"
     ),

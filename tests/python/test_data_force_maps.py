@@ -129,7 +129,7 @@ def test_noise_of_a_sample(mapping, constraints):
 
 
 def test_unknown_kinds_and_foreign_constraints(mapping):
-    with pytest.raises(ValueError, match="'best'; there are slice, uniform, optimal"):
+    with pytest.raises(ValueError, match="'best'; there are slice, uniform, optimal, given"):
         fit_force_map(mapping, kind="best")
     with pytest.raises(ValueError, match="fitted to atom forces; give a sample"):
         fit_force_map(mapping, kind="optimal")
@@ -521,3 +521,38 @@ def test_constraints_are_guessed_from_motion(box):
     np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match="10 frames or more"):
         guess_constraints(positions[:5], topology)
+
+
+def test_given_force_weights(tmp_path):
+    """Weights of an OpenMSCG file: kept, compared, refused where they disagree with constraints."""
+    chains = liquid(n_waters=0)
+    pairs = np.array([[m * 6, m * 6 + 4] for m in range(4)])  # X0 and its first hydrogen
+    fitted = fit_force_map(chains, correlated_forces(chains), "optimal", pairs)
+    chains.to_openmscg(tmp_path / "map.yaml", fitted.sparse)
+    mapping = Mapping.from_yaml(tmp_path / "map.yaml", chains.atomistic)
+    given = fit_force_map(mapping, correlated_forces(chains), "given", pairs)
+    np.testing.assert_allclose(given.matrix, fitted.matrix, atol=1e-9)
+    assert given.noise == pytest.approx(fitted.noise, rel=1e-9)
+    found = compare_force_maps(mapping, correlated_forces(chains), pairs)
+    assert found.noise["given"] < found.noise["uniform"]
+    with pytest.raises(ValueError, match=r"differ within a constraint cluster \(atoms 2, 3\)"):
+        fit_force_map(mapping, None, "given", np.array([[2, 3]]))
+    with pytest.raises(ValueError, match="'liquid' lists no force weights"):
+        fit_force_map(chains, None, "given")
+
+
+def test_beads_that_share_atoms(alanine):
+    """Only the optimal map tells them apart."""
+    beads = [{"name": "A", "select": "name CA C"}, {"name": "B", "select": "name CA CB"}]
+    templates = [{"residues": "resname ALA", "beads": beads}]
+    shared = {"format": 2, "name": "shared", "shared": True, "templates": templates}
+    mapping = Mapping.from_dict(shared, alanine.topology)
+    forces = correlated_forces(mapping)
+    for kind in ("slice", "uniform"):
+        with pytest.raises(ValueError, match="Beads 0 and 1 share atoms.*use the 'optimal'"):
+            fit_force_map(mapping, kind=kind)
+    optimal = fit_force_map(mapping, forces, "optimal")
+    np.testing.assert_allclose(optimal.matrix @ mapping.matrix.T, np.eye(2), atol=1e-9)
+    found = compare_force_maps(mapping, forces)
+    assert list(found.noise) == ["optimal"]
+    assert np.isnan(found.gain("optimal"))

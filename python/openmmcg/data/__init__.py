@@ -17,12 +17,16 @@ from openmmcg.data.map_comparison import (
     compare_moments,
     held_out_frames,
 )
+from openmmcg.data.map_config import MapConfig
+from openmmcg.data.map_trajectories import map_trajectories
 from openmmcg.data.peptides import capped_alanine
 from openmmcg.data.sampling import atoms_path, bias_path, sample, variables_path
 from openmmcg.data.systems import AtomisticSystem, recipe, recipes
+from openmmcg.data.trajectories import AtomTrajectory, Units, open_trajectory
 from openmmcg.data.writing import dataset_writer, write_dataset
 
 __all__ = [
+    "AtomTrajectory",
     "AtomisticSystem",
     "Dataset",
     "ForceMap",
@@ -31,8 +35,10 @@ __all__ = [
     "Frames",
     "GridBias",
     "LintConfig",
+    "MapConfig",
     "SampleConfig",
     "TorsionBias",
+    "Units",
     "atoms_path",
     "bias_path",
     "capped_alanine",
@@ -46,6 +52,8 @@ __all__ = [
     "held_out_frames",
     "lint_command",
     "lint_dataset",
+    "map_trajectories",
+    "open_trajectory",
     "recipe",
     "recipes",
     "reweight",

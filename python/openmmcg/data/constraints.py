@@ -61,7 +61,7 @@ def guess_constraints(
     if frames.ndim != 3 or frames.shape[1:] != (topology.n_atoms, 3) or len(frames) < 10:
         raise ValueError(
             f"Positions have shape {frames.shape}, expected (n_frames, {topology.n_atoms}, 3) with "
-            "10 frames or more to guess constraints from."
+            "10 frames or more to guess constraints from; give fewer frames their constraints."
         )
     pairs = _near_pairs(topology)
     # One pass over the frames keeps the memory at one number per pair.

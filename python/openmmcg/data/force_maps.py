@@ -23,15 +23,22 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
+from openmmcg.data.force_blocks import (
+    check_given,
+    force_block,
+    mean_square,
+    mixed_block,
+    refuse_split,
+)
 from openmmcg.data.force_moments import ForceMoments
-from openmmcg.data.templates import Template, assemble, assemble_square, molecule_templates
+from openmmcg.data.templates import assemble, assemble_square, molecule_templates
 from openmmcg.mapping import Mapping
 from openmmcg.mapping.transform import Product
 from openmmcg.units import KB
 
-KINDS = ("slice", "uniform", "optimal")
-_TOLERANCE = 1e-9
-_RIDGE = 1e-6
+KINDS = ("slice", "uniform", "optimal", "given")
+_DENSE = 0.2
+"""Share of entries that are not zero from which on a dense product is faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +51,7 @@ class ForceMap:
         B; B Mᵀ = I for the mapping's matrix M, or B Mᵀ + V = I with noise. `matrix` is the same as
         a dense array.
     kind : str
-        How it was made: "slice", "uniform" or "optimal".
+        How it was made: "slice", "uniform", "optimal" or "given".
     noise : float or None
         Mean square of a mapped force component over the sample given to `fit_force_map`,
         (kJ/mol/nm)²; the smaller it is, the less noise the labels carry. None without a sample.
@@ -71,6 +78,14 @@ class ForceMap:
     @cached_property
     def _product(self) -> Product:
         return Product.of(self.sparse)
+
+    @cached_property
+    def _dense(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Atoms that are used and their columns, if most entries are not zero; else None."""
+        atoms = np.unique(self.sparse.indices)
+        if self.sparse.nnz < _DENSE * len(atoms) * self.sparse.shape[0]:
+            return None
+        return atoms, self.sparse[:, atoms].toarray()
 
     def apply(self, forces: np.ndarray) -> np.ndarray:
         """Map atom forces (..., n_atoms, 3) to bead forces (..., n_beads, 3), kJ/mol/nm.
@@ -128,7 +143,13 @@ class ForceMap:
             raise ValueError(
                 f"Forces have shape {atom_forces.shape}, the force map needs (..., {n_atoms}, 3)."
             )
-        return self._product(atom_forces)
+        if self._dense is None:
+            return self._product(atom_forces)
+        # Optimal maps of one molecule: small products one by one, which BLAS does not spread over
+        # threads that wait for each other.
+        atoms, columns = self._dense
+        used = atom_forces if len(atoms) == n_atoms else atom_forces[..., atoms, :]
+        return np.matmul(columns, used.astype(np.float64))
 
 
 def fit_force_map(
@@ -148,11 +169,12 @@ def fit_force_map(
     forces : (n_frames, n_atoms, 3) or ForceMoments, optional
         Sample of atom forces in kJ/mol/nm to measure `ForceMap.noise` on, and to fit the optimal
         map to; or its moments, gathered frame by frame.
-    kind : {"uniform", "slice", "optimal"}
+    kind : {"uniform", "slice", "optimal", "given"}
         "slice": the bead's own atoms with weight 1. "uniform": also the atoms that constraints
         tie to them, directly or through others, with weight 1. "optimal": the weights with the
         smallest mean square of the mapped forces. As the mean force is the same for all maps,
         that is the map with the least noise (Krämer et al. 2023, equation of the linear map).
+        "given": the force weights that the mapping's file lists (OpenMSCG's ``f-weight``).
     constraints : (n_constraints, 2) int, optional
         Pairs of rigidly connected atoms, see `constraint_pairs`.
     position_noise : float
@@ -169,8 +191,9 @@ def fit_force_map(
     ------
     ValueError
         If the kind is unknown, a slice splits a constraint cluster (its forces would be biased),
-        two beads share a cluster, a constraint ties two molecules, the shape of `forces` does not
-        fit, or forces or the temperature are needed and missing.
+        given weights are missing or differ within a cluster, two beads share a cluster, a
+        constraint ties two molecules, the shape of `forces` does not fit, or forces or the
+        temperature are needed and missing.
     """
     if kind not in KINDS:
         raise ValueError(f"Unknown force map {kind!r}; there are {', '.join(KINDS)}.")
@@ -178,7 +201,9 @@ def fit_force_map(
     moments = _moments(mapping, forces, constraints)
     templates = moments.templates if moments else molecule_templates(mapping, constraints)
     if kind == "slice":
-        _refuse_split(templates)
+        refuse_split(templates)
+    if kind == "given":
+        check_given(mapping, templates)
     if moments is None:
         if kind == "optimal" or score_power is not None:
             raise ValueError(
@@ -191,7 +216,7 @@ def fit_force_map(
     if score_power is None:
         blocks = [force_block(template, kind, power) for template, power in pairs]
         return ForceMap(assemble(mapping, templates, blocks), kind, mean_square(moments, blocks))
-    blocks = [_mixed_block(template, kind, power, score_power) for template, power in pairs]
+    blocks = [mixed_block(template, kind, power, score_power) for template, power in pairs]
     scores = [
         np.eye(len(block)) - block @ template.matrix.T
         for template, block in zip(templates, blocks, strict=True)
@@ -205,106 +230,6 @@ def fit_force_map(
         temperature,
         assemble_square(mapping, templates, scores),
     )
-
-
-def force_block(template: Template, kind: str, power: np.ndarray | None = None) -> np.ndarray:
-    """Return a template's block (beads, atoms) of a force map without noise.
-
-    Parameters
-    ----------
-    template : Template
-    kind : str
-        A "slice" that splits clusters is made too; `fit_force_map` refuses it before.
-    power : (atoms, atoms), optional
-        P of `ForceMoments.powers`; for "optimal".
-
-    Raises
-    ------
-    ValueError
-        If two beads share a constraint cluster, or all forces are zero.
-    """
-    if kind == "optimal" and power is not None:
-        block = _optimal(template, power)
-    else:
-        block = (template.matrix != 0).astype(np.float64)
-        if kind == "uniform":
-            block = np.minimum(block @ template.spread, 1.0) @ template.spread.T
-    error = np.abs(block @ template.matrix.T - np.eye(len(block)))
-    if error.max() > _TOLERANCE:
-        i, j = template.beads[0][list(np.unravel_index(int(error.argmax()), error.shape))]
-        raise ValueError(
-            f"Beads {i} and {j} share a constraint cluster, so no such force map separates them "
-            f"(B Mᵀ is off by {error.max():.2g}); change the mapping or sample without "
-            "constraints."
-        )
-    return block
-
-
-def mean_square(moments: ForceMoments, blocks: list[np.ndarray]) -> float:
-    """Return the mean square of a force component mapped with `blocks`, (kJ/mol/nm)²."""
-    parts = zip(moments.templates, blocks, moments.powers(), strict=True)
-    total = sum(len(t.atoms) * float(np.sum((b @ p) * b)) for t, b, p in parts)
-    return total / (3 * moments.mapping.n_beads)
-
-
-def split_clusters(templates: list[Template]) -> list[list[int]]:
-    """Return the constraint clusters (atoms) of which a bead's slice would take some atoms only."""
-    split = []
-    for template in templates:
-        taken = (template.matrix != 0) @ template.spread
-        cut = ((taken > 0) & (taken < template.spread.sum(axis=0))).any(axis=0)
-        for atoms in template.atoms:
-            split += [atoms[template.clusters == k].tolist() for k in np.flatnonzero(cut)]
-    return split
-
-
-def _refuse_split(templates: list[Template]) -> None:
-    if split := split_clusters(templates):
-        atoms = "; ".join(", ".join(map(str, cluster)) for cluster in split[:5])
-        raise ValueError(
-            f"A slice force map splits {len(split)} constraint cluster(s) (atoms {atoms}"
-            f"{'; ...' if len(split) > 5 else ''}), which biases the forces; use the 'uniform' "
-            "force map or sample without constraints."
-        )
-
-
-def _optimal(template: Template, power: np.ndarray, score_power: float | None = None) -> np.ndarray:
-    """Minimise the mean square of B f under B Mᵀ = I, with equal weights within clusters.
-
-    With C the matrix that spreads one weight per cluster over its atoms, P = Cᵀ⟨Σ f fᵀ⟩C and
-    A = M C, the solution is B = [C P⁻¹Aᵀ (A P⁻¹Aᵀ)⁻¹]ᵀ. The net force on a molecule is zero, so P
-    is nearly singular; a small ridge λ CᵀC keeps B Mᵀ exact and costs nothing.
-
-    With noise, P′ = diag(P, N) for the mean square N of the noise's forces (summed over x, y, z)
-    and A′ = (A, 1), so that the Gram matrix becomes A P⁻¹Aᵀ + N⁻¹.
-    """
-    spread = template.spread
-    reduced = spread.T @ power @ spread
-    scale = np.trace(reduced) / len(reduced)
-    if scale == 0:
-        raise ValueError("All forces of the sample are zero; give the forces of the simulation.")
-    reduced += _RIDGE * scale * (spread.T @ spread)
-    beads = template.matrix @ spread
-    response = np.linalg.solve(reduced, beads.T)
-    gram = beads @ response
-    if score_power is not None:
-        gram += np.eye(len(gram)) / score_power
-    # Beads that share a cluster make the Gram matrix singular; force_block names them.
-    return np.asarray((spread @ response @ np.linalg.pinv(gram, hermitian=True)).T)
-
-
-def _mixed_block(
-    template: Template, kind: str, power: np.ndarray, score_power: float
-) -> np.ndarray:
-    """Return the block B that goes with noise; slices and uniform maps are scaled bead by bead.
-
-    For an unbiased block, the noise of α B f − (1 − α) kT ξ/σ is least at α = N / (N + |B f|²).
-    """
-    if kind == "optimal":
-        return _optimal(template, power, score_power)
-    block = force_block(template, kind)
-    squares = np.sum((block @ power) * block, axis=1, keepdims=True)
-    return block * (score_power / (score_power + squares))
 
 
 def _score_power(position_noise: float, temperature: float | None) -> float | None:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from openmmcg.data.force_maps import KINDS, force_block, mean_square, split_clusters
+from openmmcg.data.force_blocks import (
+    force_block,
+    has_shared_atoms,
+    mean_square,
+    split_clusters,
+)
 from openmmcg.data.force_moments import ForceMoments
 from openmmcg.mapping import Mapping
 
@@ -22,7 +27,8 @@ class ForceMapComparison:
     ----------
     noise : dict of str to float
         Mean square of a mapped force component on the held-out frames, (kJ/mol/nm)², by kind. The
-        mean force is a part of it that all maps share.
+        mean force is a part of it that all maps share. Kinds that cannot be made for the mapping
+        are left out.
     fitted : float
         Noise of the optimal map on the frames it was fitted to, (kJ/mol/nm)²; much less than on
         the held-out frames if they were too few.
@@ -38,8 +44,8 @@ class ForceMapComparison:
     biased: bool
 
     def gain(self, kind: str) -> float:
-        """Return how many times less noise than the uniform map a kind has."""
-        return self.noise["uniform"] / self.noise[kind]
+        """Return how many times less noise than the uniform map a kind has; NaN without one."""
+        return self.noise.get("uniform", np.nan) / self.noise[kind]
 
     def table(self) -> Table:
         """Return a table to print with rich."""
@@ -126,15 +132,18 @@ def compare_moments(fit: ForceMoments, held_out: ForceMoments) -> ForceMapCompar
     ValueError
         As `fit_force_map`.
     """
+    kinds = ["optimal"] if has_shared_atoms(fit.templates) else ["slice", "uniform", "optimal"]
+    if fit.mapping.force_weights is not None:
+        kinds.append("given")
     blocks = {
         kind: [
             force_block(template, kind, power)
             for template, power in zip(fit.templates, fit.powers(), strict=True)
         ]
-        for kind in KINDS
+        for kind in kinds
     }
     return ForceMapComparison(
-        noise={kind: mean_square(held_out, blocks[kind]) for kind in KINDS},
+        noise={kind: mean_square(held_out, own) for kind, own in blocks.items()},
         fitted=mean_square(fit, blocks["optimal"]),
         fit_frames=fit.n_frames,
         held_out_frames=held_out.n_frames,

@@ -26,6 +26,8 @@ class Template:
         The molecule's block of M.
     clusters : (n_atoms_per_molecule,) int64
         Constraint cluster of every atom, 0-based; a free atom is a cluster of its own.
+    given : (n_beads_per_molecule, n_atoms_per_molecule) float64 or None
+        The first molecule's block of the force map that the mapping itself lists.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Template:
     beads: np.ndarray
     matrix: np.ndarray
     clusters: np.ndarray
+    given: np.ndarray | None = None
 
     @cached_property
     def spread(self) -> np.ndarray:
@@ -61,6 +64,7 @@ def molecule_templates(mapping: Mapping, constraints: np.ndarray | None = None) 
             "connect; add the missing bonds to the topology."
         )
     templates = []
+    listed = mapping.force_weights
     for group in mapping.molecule_groups:
         local, kind = np.unique(place[roots[group.atoms]], axis=0, return_inverse=True)
         kind = kind.ravel()  # NumPy 2.0 alone gives it two axes
@@ -74,6 +78,7 @@ def molecule_templates(mapping: Mapping, constraints: np.ndarray | None = None) 
                     beads,
                     mapping.sparse[beads[0]][:, atoms[0]].toarray(),
                     np.unique(row, return_inverse=True)[1],
+                    None if listed is None else listed[beads[0]][:, atoms[0]].toarray(),
                 )
             )
     return templates
