@@ -14,6 +14,7 @@ from lint_molecules import chains, dimers, halves, mapped, peptide
 from openmm import app
 from openmmcg import cli
 from openmmcg.data import Dataset, Frames, fit_force_map, recipe, write_dataset
+from openmmcg.data.all_atom import AtomFrames, atom_writer
 from openmmcg.data.linting import LintConfig, lint_dataset
 from openmmcg.mapping import Mapping, lint
 from openmmcg.mapping.linting import (
@@ -253,6 +254,29 @@ def test_trajectory(capsys, tmp_path):
     assert "gap" in out
 
 
+def test_trajectory_that_knows_atoms_and_constraints(capsys, tmp_path):
+    """All-atom frames of `openmm-cg sample` need nothing besides."""
+    topology = peptide("ALA")
+    constraints = hydrogen_constraints(topology)
+    positions = np.random.default_rng(0).normal(size=(4, topology.n_atoms, 3)).astype("f4")
+    values = np.zeros(4)
+    frames = AtomFrames(positions, positions, values, values + 300.0, np.zeros(4, dtype="i4"))
+    path = tmp_path / "d.atoms.h5"
+    with atom_writer(path, topology, constraints) as write_frames:
+        write_frames(frames)
+    status, out, _ = command(capsys, "--mapping", "ca", "--trajectory", path, "--json")
+    assert status == 1
+    kinds = {f["kind"]: f for f in json.loads(out)["findings"]}
+    assert kinds["constraints"]["numbers"]["cut"] == 1
+    assert "No force map is named" in kinds["constraints"]["message"]
+    arguments = ["--mapping", "ca", "--trajectory", path, "--topology"]
+    other = md.Trajectory(np.zeros((1, 20, 3)), chains(1))
+    other.save_pdb(str(tmp_path / "other.pdb"))
+    status, _, err = command(capsys, *arguments, tmp_path / "other.pdb")
+    assert status == 2
+    assert "has 22 atoms, the topology 20" in err
+
+
 def test_dataset(capsys, tmp_path):
     path = hexane_dataset(tmp_path / "hexane.h5", 0.5)
     status, out, _ = command(capsys, "--dataset", path, "--json")
@@ -291,6 +315,7 @@ def test_settings_that_say_nothing(settings, message):
         ({"--topology": "missing.pdb"}, "There is no topology file missing.pdb"),
         ({"--trajectory": "missing.dcd"}, "There is no trajectory missing.dcd"),
         ({"--trajectory": "ala.pdb.txt"}, "cannot be read"),
+        ({"--trajectory": "missing.h5"}, "There is no trajectory missing.h5"),
         ({"--constraints": "angles"}, "expected none, hbonds, or the XML file"),
         ({"--topology": "system.xml"}, "MDTraj cannot read a topology"),
     ],

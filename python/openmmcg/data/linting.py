@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mdtraj as md
-import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from openmmcg.data.constraints import constraint_pairs
 from openmmcg.data.dataset import Dataset
+from openmmcg.data.lint_inputs import read_atoms
+from openmmcg.data.lint_tables import print_findings
 from openmmcg.files import atomic_path
 from openmmcg.mapping import Finding, Mapping, lint, load_mapping
 from openmmcg.mapping.linting import (
@@ -23,12 +20,9 @@ from openmmcg.mapping.linting import (
     check_gap,
     chosen_frames,
     draw,
-    hydrogen_constraints,
 )
 
 REPORT = "lint.json"
-_CHUNK = 50
-_COLOURS = {"error": "bold red", "warning": "yellow", "info": "green"}
 
 
 @dataclass(frozen=True)
@@ -45,9 +39,9 @@ class LintConfig:
         Instead of a dataset: name of a built-in mapping, or the path of a YAML file.
     topology : str or None
         Atoms with bonds for the mapping, in any format that MDTraj reads (PDB, PRMTOP, GRO ...).
+        May be left out if the trajectory holds it.
     trajectory : str or None
-        Frames of the topology, in any format that MDTraj reads; without them the gap is not
-        checked.
+        Frames of the atoms, in any format that MDTraj reads; without them the gap is not checked.
     encoding : str or None
         How beads get their types; None leaves it to the mapping.
     constraints : str or None
@@ -97,7 +91,7 @@ class LintConfig:
                 f"A dataset has a mapping of its own, but {', '.join(sorted(given))} is given too; "
                 "leave out one or the other."
             )
-        if self.dataset is None and not {"mapping", "topology"} <= given:
+        if self.dataset is None and not ("mapping" in given and given & {"topology", "trajectory"}):
             raise ValueError(
                 "There is nothing to lint: give --dataset, or --mapping and --topology."
             )
@@ -195,129 +189,25 @@ def lint_dataset(
     return findings
 
 
-def print_findings(findings: list[Finding], title: str) -> None:
-    """Print the findings as tables."""
-    console = Console()
-    table = Table(title=title, title_justify="left", show_lines=True)
-    for column in ("severity", "check"):
-        table.add_column(column, no_wrap=True)
-    for column in ("finding", "cure"):
-        table.add_column(column, overflow="fold", ratio=1)
-    for finding in findings:
-        severity = f"[{_COLOURS[finding.severity]}]{finding.severity}[/]"
-        text = f"{finding.title}. {finding.message}"
-        if finding.picture is not None:
-            text += f" [{finding.picture}]"
-        table.add_row(severity, finding.kind, _plain(text), _plain(finding.cure))
-    console.print(table)
-    for finding in findings:
-        if finding.kind == "gap" and "pairs" in finding.numbers:
-            console.print(_gap_table(finding.numbers))
-
-
-def _gap_table(numbers: dict[str, Any]) -> Table:
-    table = Table(title="Distances in nm", title_justify="left")
-    heads = ("types", "bond mean (min-max)", "inter min", "g(r)>0.01 at", "gap")
-    for head in (*heads, "nearest neighbour in another molecule"):
-        table.add_column(head)
-    rows = [("all", numbers), *(("-".join(row["types"]), row) for row in numbers["pairs"])]
-    for name, row in rows:
-        share = row.get("foreign_neighbour_fraction")
-        table.add_row(
-            _plain(name),
-            f"{row['bond_mean']:.3f} ({row['bond_min']:.3f}-{row['bond_max']:.3f})",
-            *(
-                "-" if row[key] is None else format(row[key], form)
-                for key, form in (("inter_min", ".3f"), ("onset", ".3f"), ("gap", "+.3f"))
-            ),
-            "" if share is None else f"{100 * share:.3g} %",
-        )
-    return table
-
-
 def _lint_atoms(config: LintConfig) -> tuple[list[Finding], str]:
-    assert config.mapping is not None
-    assert config.topology is not None
-    topology = _read_topology(config.topology)
-    mapping = load_mapping(config.mapping, topology, config.encoding)
-    positions = boxes = None
-    if config.trajectory is not None:
-        positions, boxes = _read_frames(config.trajectory, mapping, topology, config.frames)
-    constraints = _read_constraints(config.constraints, topology)
+    def make(topology: md.Topology) -> Mapping:
+        assert config.mapping is not None
+        return load_mapping(config.mapping, topology, config.encoding)
+
+    inputs = read_atoms(make, config.topology, config.trajectory, config.constraints, config.frames)
     findings = lint(
-        mapping,
-        positions,
-        boxes,
-        constraints,
+        inputs.mapping,
+        inputs.positions,
+        inputs.boxes,
+        inputs.constraints,
         config.force_map,
         config.signed_priors,
         config.chiral_network,
         config.frames,
     )
-    if constraints is None:
+    if inputs.constraints is None:
         findings.append(_unknown_constraints("--constraints is not given"))
-    return findings, mapping.name
-
-
-def _read_topology(path: str) -> md.Topology:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no topology file {path}.")
-    try:
-        return md.load_topology(path)
-    except Exception as error:  # each of MDTraj's readers raises its own
-        raise ValueError(f"MDTraj cannot read a topology from {path}: {error}") from error
-
-
-def _read_frames(
-    path: str, mapping: Mapping, topology: md.Topology, frames: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Map evenly spaced frames of a trajectory of any length, in little memory.
-
-    The number of frames is not known before the end: whenever twice as many as wanted are kept,
-    every second one is dropped.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no trajectory {path}.")
-    kept: list[np.ndarray] = []
-    boxes: list[np.ndarray] = []
-    stride, number = 1, 0
-    try:
-        for chunk in md.iterload(path, top=topology, chunk=_CHUNK):
-            rows = np.flatnonzero((number + np.arange(len(chunk))) % stride == 0)
-            number += len(chunk)
-            vectors = chunk.unitcell_vectors
-            box = None if vectors is None else vectors[rows]
-            kept += list(mapping.apply(chunk.xyz[rows], box))
-            boxes += [] if box is None else list(box)
-            while len(kept) >= 2 * frames:
-                kept, boxes, stride = kept[::2], boxes[::2], 2 * stride
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"The trajectory {path} cannot be read with the topology "
-            f"({topology.n_atoms} atoms): {error}"
-        ) from error
-    if not kept:
-        raise ValueError(f"The trajectory {path} has no frames.")
-    return np.array(kept), np.array(boxes) if len(boxes) == len(kept) else None
-
-
-def _read_constraints(source: str | None, topology: md.Topology) -> np.ndarray | None:
-    if source is None:
-        return None
-    if source == "none":
-        return np.zeros((0, 2), dtype=np.int64)
-    if source == "hbonds":
-        return hydrogen_constraints(topology)
-    if not Path(source).is_file():
-        raise ValueError(
-            f"constraints is {source!r}, expected none, hbonds, or the XML file of a System."
-        )
-    import openmm
-
-    system = openmm.XmlSerializer.deserialize(Path(source).read_text())
-    if not isinstance(system, openmm.System):
-        raise ValueError(f"{source} holds {type(system).__name__}, expected an OpenMM System.")
-    return constraint_pairs(system)
+    return findings, inputs.mapping.name
 
 
 def _not_checked(dataset: Dataset) -> Finding:
@@ -339,10 +229,3 @@ def _unknown_constraints(reason: str) -> Finding:
         f"It is not known what the simulation kept rigid ({reason}).",
         "Give the constraints: none, hbonds, or the XML file of the OpenMM System.",
     )
-
-
-def _plain(text: str) -> str:
-    """Escape what rich would take for markup."""
-    from rich.markup import escape
-
-    return escape(text)

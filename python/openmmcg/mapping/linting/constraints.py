@@ -161,13 +161,14 @@ def _cut(
     ]
     first = examples[0]
     what = "Slices cut" if kind in (None, "slice") else f"The force map {kind!r} cuts"
+    assumed = "" if kind else " No force map is named, so that of the beads' own atoms is meant."
     return Finding(
         ERROR,
         "constraints",
         f"{what} {len(clusters)} constraint cluster{'s' if len(clusters) > 1 else ''}",
         f"{len(beads)} of {mapping.n_beads} beads weigh atoms of one rigid cluster differently, "
         f"so their forces lack a part of the constraint forces: bead {first['bead']} takes a part "
-        f"of {', '.join(first['cluster'])}.",
+        f"of {', '.join(first['cluster'])}.{assumed}",
         "Use the force map 'uniform' or 'optimal', or sample without constraints.",
         {
             "clusters": members.shape[1],
