@@ -149,7 +149,7 @@ def test_painn_and_tensornet_see_angles() -> None:
     """Two geometries with the same distances of each bead to its neighbours within the cutoff."""
 
     def star(angle: float) -> np.ndarray:
-        ends = 0.9 * np.array([[np.cos(a), np.sin(a), 0.0] for a in (0.0, angle)])
+        ends = 0.7 * np.array([[np.cos(a), np.sin(a), 0.0] for a in (0.0, angle)])
         return np.concatenate([np.zeros((1, 3)), ends])
 
     # The ends are beyond the cutoff of each other in both.
@@ -167,14 +167,14 @@ def test_painn_and_tensornet_see_angles() -> None:
 
 def test_tensor_algebra_is_that_of_matrices() -> None:
     generator = torch.Generator().manual_seed(0)
-    left, right = torch.randn((2, 5, 9, 4), generator=generator, dtype=torch.float64)
+    left, right = torch.randn((2, 9, 5, 4), generator=generator, dtype=torch.float64)
     for chiral in (False, True):
         algebra = TensorAlgebra(chiral).double()
-        a, b = (algebra.matrices(t).permute(0, 3, 1, 2) for t in (left, right))
+        a, b = (algebra.matrices(t).permute(2, 3, 0, 1) for t in (left, right))
         close(algebra.components(algebra.matrices(left)), left, 1e-14)
-        product = algebra.matrices(algebra.product(left, right)).permute(0, 3, 1, 2)
+        product = algebra.matrices(algebra.product(left, right)).permute(2, 3, 0, 1)
         close(product, 2 * a @ b if chiral else a @ b + b @ a, 1e-13)
-        close(algebra.matrices(algebra.square(left)).permute(0, 3, 1, 2), a @ a, 1e-13)
+        close(algebra.matrices(algebra.square(left)).permute(2, 3, 0, 1), a @ a, 1e-13)
         close(algebra.norm(left), (a * a).sum((2, 3)), 1e-13)
         close(algebra.part_norms(left).unflatten(-1, (3, 4)).sum(1), algebra.norm(left), 1e-13)
     unit = torch.tensor([0.48, 0.6, 0.64], dtype=torch.float64)
@@ -182,7 +182,7 @@ def test_tensor_algebra_is_that_of_matrices() -> None:
     skew = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
     one = torch.eye(3, dtype=torch.float64)
     expected = one + skew + torch.outer(unit, unit) - one / 3
-    close(algebra.matrices(algebra.of_directions(unit).unsqueeze(-1))[..., 0], expected, 1e-14)
+    close(algebra.matrices(algebra.of_directions(unit[None]))[..., 0], expected, 1e-14)
 
 
 @pytest.fixture(scope="module")

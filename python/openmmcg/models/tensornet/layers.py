@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from openmmcg.models.edge_types import EDGE_TYPE_COUNT
-from openmmcg.models.tensornet.tensors import PartMixer, TensorAlgebra, gather, scale_parts
+from openmmcg.models.tensornet.tensors import PartMixer, TensorAlgebra, gather
 
 SELF = EDGE_TYPE_COUNT
 """Edge type of a bead with itself."""
@@ -93,7 +93,7 @@ class TensorEmbedding(nn.Module):
             Bead types.
         pairs : torch.Tensor of int64, shape (2, P)
             Directed pairs.
-        shapes : torch.Tensor, shape (P, F, 9)
+        shapes : torch.Tensor, shape (9, P, F)
             Components of 1 + skew(r) + (r r - 1/3).
         factors : torch.Tensor, shape (P, F, 3 width)
             Projected radial functions times envelope.
@@ -102,7 +102,7 @@ class TensorEmbedding(nn.Module):
 
         Returns
         -------
-        torch.Tensor, shape (N, F, 9, width)
+        torch.Tensor, shape (9, N, F, width)
         """
         both = self.pair_embedding.weight
         features = self.embedding(types)
@@ -111,10 +111,11 @@ class TensorEmbedding(nn.Module):
         pair = receiver.index_select(0, pairs[0]) + sender.index_select(0, pairs[1])
         scaled = factors * pair.repeat(1, 3).unsqueeze(1)
         trace = own[..., : self.width] * (receiver + sender).unsqueeze(1)
-        tensors = gather(pairs, shapes.unsqueeze(-1), scaled, types.size(0))
-        tensors = tensors + torch.nn.functional.pad(trace.unsqueeze(-2), [0, 0, 0, 8])
+        parts = shapes.unsqueeze(-1).split([1, 3, 5])
+        tensors = gather(pairs, parts, scaled, types.size(0))
+        tensors = tensors + torch.nn.functional.pad(trace.unsqueeze(0), [0, 0, 0, 0, 0, 0, 0, 8])
         gates = self.gates(self.norm(self.algebra.norm(tensors)))
-        return scale_parts(self.mixer(tensors), gates)
+        return self.mixer.scale(self.mixer(tensors), gates)
 
 
 class Interaction(nn.Module):
@@ -158,11 +159,11 @@ class Interaction(nn.Module):
         return self.scalars(self.first.of_frames(basis, edge_types))
 
     def forward(self, tensors: Tensor, pairs: Tensor, factors: Tensor, own: Tensor) -> Tensor:
-        """Changed tensors (N, F, 9, width).
+        """Changed tensors (9, N, F, width).
 
         Parameters
         ----------
-        tensors : torch.Tensor, shape (N, F, 9, width)
+        tensors : torch.Tensor, shape (9, N, F, width)
             Tensors of the beads.
         pairs : torch.Tensor of int64, shape (2, P)
             Directed pairs.
@@ -171,10 +172,16 @@ class Interaction(nn.Module):
         own : torch.Tensor, shape (1, 1, 3 width)
             The same of a bead with itself.
         """
-        tensors = tensors / (self.algebra.norm(tensors) + 1.0).unsqueeze(-2)
+        tensors = tensors / (self.algebra.norm(tensors) + 1.0)
         mixed = self.before(tensors)
-        senders = mixed.index_select(0, pairs[1])
-        received = gather(pairs, senders, factors, tensors.size(0)) + scale_parts(mixed, own)
+        parts = mixed.split([1, 3, 5])
+        senders = [
+            parts[0].index_select(1, pairs[1]),
+            parts[1].index_select(1, pairs[1]),
+            parts[2].index_select(1, pairs[1]),
+        ]
+        received = gather(pairs, senders, factors, tensors.size(1))
+        received = received + self.before.scale(mixed, own)
         product = self.algebra.product(mixed, received)
-        change = self.after(product / (self.algebra.norm(product) + 1.0).unsqueeze(-2))
+        change = self.after(product / (self.algebra.norm(product) + 1.0))
         return tensors + change + self.algebra.square(change)

@@ -7,7 +7,8 @@ Components t, (a, b, c) and (p, q, r, u, v) stand for the tensor::
         | q - b    r + a    t - u - v |
 
 The matrices that lead back and forth hold whole numbers only, so that they are exact in every
-precision and symmetries hold to rounding.
+precision and symmetries hold to rounding. Components are the first axis of all arrays, so that
+these matrices and the mixing of features work on long rows.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _COMPONENTS = (
     ((1, 0, 0), (0, 0, 0), (0, 0, -1)),
     ((0, 0, 0), (0, 1, 0), (0, 0, -1)),
 )
+
+
+_PART_OF_COMPONENT = (0, 1, 1, 1, 2, 2, 2, 2, 2)
 
 
 class TensorAlgebra(nn.Module):
@@ -53,19 +57,20 @@ class TensorAlgebra(nn.Module):
         self.register_buffer("metric", (compose.t() @ compose).to(real), persistent=False)
 
     def of_directions(self, directions: Tensor) -> Tensor:
-        """Components (..., 9) of 1 + skew(r) + (r r - 1/3) for unit vectors r (..., 3)."""
+        """Components (9, ...) of 1 + skew(r) + (r r - 1/3) for unit vectors r (..., 3)."""
         x, y, z = directions.unbind(-1)
-        third = 1.0 / 3.0
-        symmetric = torch.stack([x * y, x * z, y * z, x * x - third, y * y - third], -1)
-        return torch.cat([torch.ones_like(directions[..., :1]), directions, symmetric], -1)
+        one, third = torch.ones_like(x), 1.0 / 3.0
+        return torch.stack([one, x, y, z, x * y, x * z, y * z, x * x - third, y * y - third])
 
     def matrices(self, components: Tensor) -> Tensor:
-        """Matrices (..., 3, 3, width) of components (..., 9, width)."""
-        return torch.matmul(self.compose, components).unflatten(-2, [3, 3])
+        """Matrices (3, 3, ...) of components (9, ...)."""
+        flat = self.compose @ components.flatten(1)
+        return flat.reshape(components.shape).unflatten(0, [3, 3])
 
     def components(self, matrices: Tensor) -> Tensor:
-        """Components (..., 9, width) of matrices (..., 3, 3, width)."""
-        return torch.matmul(self.decompose, matrices.flatten(-3, -2)) / 6.0
+        """Components (9, ...) of matrices (3, 3, ...)."""
+        rows = matrices.flatten(0, 1)
+        return (self.decompose @ rows.flatten(1) / 6.0).reshape(rows.shape)
 
     def square(self, components: Tensor) -> Tensor:
         """Components of the matrix product of tensors with themselves."""
@@ -79,39 +84,35 @@ class TensorAlgebra(nn.Module):
         matrices = 2.0 * matrices if self.chiral else matrices + multiply(b, a)
         return self.components(matrices)
 
+    def squares(self, components: Tensor) -> Tensor:
+        """Parts (9, ...) of the squared Frobenius norm, one for each component."""
+        return (self.metric @ components.flatten(1)).reshape(components.shape) * components
+
     def norm(self, components: Tensor) -> Tensor:
-        """Squared Frobenius norms (..., width) of components (..., 9, width)."""
-        return (torch.matmul(self.metric, components) * components).sum(-2)
+        """Squared Frobenius norms (...) of components (9, ...)."""
+        return self.squares(components).sum(0)
 
     def part_norms(self, components: Tensor) -> Tensor:
-        """Squared norms (..., 3 width) of the three parts of components (..., 9, width)."""
-        squares = torch.matmul(self.metric, components) * components
-        trace, vector, tensor = squares.split([1, 3, 5], -2)
-        return torch.cat([trace.squeeze(-2), vector.sum(-2), tensor.sum(-2)], -1)
+        """Squared norms (..., 3 width) of the three parts of components (9, ..., width)."""
+        trace, vector, tensor = self.squares(components).split([1, 3, 5])
+        return torch.cat([trace.squeeze(0), vector.sum(0), tensor.sum(0)], -1)
 
 
 def multiply(left: Tensor, right: Tensor) -> Tensor:
-    """Product of matrices (..., 3, 3, width), one for each feature."""
-    columns, rows = left.unsqueeze(-2).unbind(-3), right.unsqueeze(-4).unbind(-3)
+    """Product of matrices (3, 3, ...), one for each place on the further axes."""
+    columns, rows = left.unsqueeze(2).unbind(1), right.unsqueeze(0).unbind(1)
     return columns[0] * rows[0] + columns[1] * rows[1] + columns[2] * rows[2]
 
 
-def scale_parts(components: Tensor, factors: Tensor) -> Tensor:
-    """Multiply the parts of (..., 9, width) by factors (..., 3 width), width for each part."""
-    trace, vector, tensor = components.split([1, 3, 5], -2)
-    of_trace, of_vector, of_tensor = factors.unsqueeze(-2).chunk(3, -1)
-    return torch.cat([trace * of_trace, vector * of_vector, tensor * of_tensor], -2)
-
-
-def gather(pairs: Tensor, senders: Tensor, factors: Tensor, n_beads: int) -> Tensor:
+def gather(pairs: Tensor, senders: list[Tensor], factors: Tensor, n_beads: int) -> Tensor:
     """Sum the parts of tensors times factors over the pairs of each first bead.
 
     Parameters
     ----------
     pairs : torch.Tensor of int64, shape (2, P)
         Directed pairs.
-    senders : torch.Tensor, shape (P, F, 9, width or 1)
-        What second beads send.
+    senders : list of three torch.Tensor, shapes (1 | 3 | 5, P, F, width or 1)
+        Parts of what second beads send.
     factors : torch.Tensor, shape (P, F, 3 width)
         One factor for each part.
     n_beads : int
@@ -119,26 +120,38 @@ def gather(pairs: Tensor, senders: Tensor, factors: Tensor, n_beads: int) -> Ten
 
     Returns
     -------
-    torch.Tensor, shape (n_beads, F, 9, width)
+    torch.Tensor, shape (9, n_beads, F, width)
     """
-    trace, vector, tensor = senders.split([1, 3, 5], -2)
-    of_trace, of_vector, of_tensor = factors.unsqueeze(-2).chunk(3, -1)
+    of_trace, of_vector, of_tensor = factors.chunk(3, -1)
     return torch.cat(
         [
-            _sum(pairs, trace * of_trace, n_beads),
-            _sum(pairs, vector * of_vector, n_beads),
-            _sum(pairs, tensor * of_tensor, n_beads),
-        ],
-        -2,
+            _sum(pairs, senders[0] * of_trace, n_beads),
+            _sum(pairs, senders[1] * of_vector, n_beads),
+            _sum(pairs, senders[2] * of_tensor, n_beads),
+        ]
     )
 
 
 def _sum(pairs: Tensor, messages: Tensor, n_beads: int) -> Tensor:
-    shape = [n_beads, messages.size(1), messages.size(2), messages.size(3)]
-    return messages.new_zeros(shape).index_add(0, pairs[0], messages)
+    shape = [messages.size(0), n_beads, messages.size(2), messages.size(3)]
+    return messages.new_zeros(shape).index_add(1, pairs[0], messages)
 
 
-class PartMixer(nn.Module):
+class Parts(nn.Module):
+    """Operations that treat the three parts alike, as equivariance asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part: Tensor
+        self.register_buffer("part", torch.tensor(_PART_OF_COMPONENT), persistent=False)
+
+    def scale(self, components: Tensor, factors: Tensor) -> Tensor:
+        """Multiply (9, ..., width) by factors (..., 3 width), `width` of them for each part."""
+        by_part = torch.stack(factors.chunk(3, -1))
+        return components * by_part.index_select(0, self.part)
+
+
+class PartMixer(Parts):
     """Linear mixtures of features, one for each part, as equivariance allows.
 
     Parameters
@@ -149,11 +162,11 @@ class PartMixer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.trace = nn.Linear(width, width, bias=False)
-        self.vector = nn.Linear(width, width, bias=False)
-        self.tensor = nn.Linear(width, width, bias=False)
+        bound = width**-0.5
+        self.weight = nn.Parameter(torch.empty(3, width, width))
+        nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, components: Tensor) -> Tensor:
-        """Mixed components (..., 9, width)."""
-        trace, vector, tensor = components.split([1, 3, 5], -2)
-        return torch.cat([self.trace(trace), self.vector(vector), self.tensor(tensor)], -2)
+        """Mixed components (9, N, F, width)."""
+        weight = self.weight.index_select(0, self.part)
+        return torch.bmm(components.flatten(1, 2), weight.transpose(1, 2)).reshape(components.shape)

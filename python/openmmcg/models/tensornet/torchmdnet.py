@@ -24,7 +24,6 @@ _SAME = {
     "linear.weight": "linear.weight",
     "linear.bias": "linear.bias",
 }
-_PARTS = ("trace", "vector", "tensor")
 _NEEDED = {
     "model": "tensornet",
     "rbf_type": "expnorm",
@@ -129,8 +128,7 @@ def _translate(plain: Mapping[str, Tensor], layers: int, types: list[int]) -> di
     new[embedding + "distance_projection.bias"] = _for_edge_types(
         torch.cat([old[p + "bias"] for p in projections])
     )
-    for k, part in enumerate(_PARTS):
-        new[f"{embedding}mixer.{part}.weight"] = old[f"{embedding}linears_tensor.{k}.weight"]
+    new[embedding + "mixer.weight"] = _stack(old, embedding + "linears_tensor", 0)
     for k in (0, 1):
         for kind in ("weight", "bias"):
             new[f"{embedding}gates.{2 * k}.{kind}"] = old[f"{embedding}linears_scalar.{k}.{kind}"]
@@ -142,14 +140,17 @@ def _translate(plain: Mapping[str, Tensor], layers: int, types: list[int]) -> di
             for kind in ("weight", "bias"):
                 theirs = f"{layer}linears_scalar.{k}.{kind}"
                 new[f"{layer}scalars.{2 * k - 1}.{kind}"] = old[theirs]
-        for k, part in enumerate(_PARTS):
-            new[f"{layer}before.{part}.weight"] = old[f"{layer}linears_tensor.{k}.weight"]
-            new[f"{layer}after.{part}.weight"] = old[f"{layer}linears_tensor.{k + 3}.weight"]
+        new[layer + "before.weight"] = _stack(old, layer + "linears_tensor", 0)
+        new[layer + "after.weight"] = _stack(old, layer + "linears_tensor", 3)
     for k in (0, 2):
         for kind in ("weight", "bias"):
             theirs = f"output_model.output_network.layers.{k}.{kind}"
             new[f"readout.{k}.{kind}"] = old[theirs]
     return new
+
+
+def _stack(old: Mapping[str, Tensor], name: str, first: int) -> Tensor:
+    return torch.stack([old[f"{name}.{k}.weight"] for k in range(first, first + 3)])
 
 
 def _for_edge_types(tensor: Tensor) -> Tensor:
