@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import mdtraj as md
@@ -293,6 +294,19 @@ def test_dataset_of_the_first_format_gets_the_gap_alone():
     with Dataset.open(Path(__file__).parent.parent / "data" / "dataset-v1.h5") as dataset:
         findings = lint_dataset(dataset)
     assert [f.title for f in findings] == ["Not applicable", "The gap alone is checked"]
+    assert "does not hold the atomistic topology" in findings[1].message
+
+
+def test_dataset_with_another_mapping_than_its_definition(tmp_path):
+    """Types were changed after the mapping was made: what was mapped how is not known."""
+    made = halves(chains(64))
+    changed = replace(made, types=np.arange(128) % 2, type_names=("A", "B"))
+    positions, boxes = dimers(0.35)
+    with Dataset.open(write(tmp_path / "d.h5", changed, positions, boxes)) as dataset:
+        findings = lint_dataset(dataset)
+    assert [(f.kind, f.severity) for f in findings] == [("gap", "warning"), ("symmetry", "info")]
+    assert findings[0].numbers["pairs"][0]["types"] == ["A", "B"]
+    assert "hashes differ" in findings[1].message
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,17 @@ def test_equal_types_mean_the_other_hand_at_the_other_end():
     assert set(statuses(one, positions=positions).values()) == {"alike"}
 
 
+def test_a_prior_shared_with_a_centre_that_flips_keeps_nothing():
+    """The second residue has both hands, and its impropers the types of the first one's."""
+    mapping = Mapping.builtin("core-beta", peptide("ALA", "ALA"), "name")
+    both = np.repeat(chain_of_residues(2), 2, axis=0)
+    both[1, 7] += [0, 0, -0.24]  # CB to the other side
+    found = centres(mapping, positions=both)
+    assert {name: c.status for name, c in found.items()} == {"ALA2:CA": "alike", "ALA3:CA": "lost"}
+    numbered = Mapping.builtin("core-beta", peptide("ALA", "ALA"), "unique")
+    assert statuses(numbered, positions=both)["ALA2:CA"] == "told"
+
+
 def test_hands_are_measured_across_the_boundary():
     mapping = Mapping.builtin("core-beta", peptide("ALA", "ALA"), "name")
     box = np.array([[2.0, 0, 0], [0.5, 2.0, 0], [0.3, -0.6, 2.0]])

@@ -163,17 +163,19 @@ def lint_dataset(
     Returns
     -------
     list of Finding
-        Of files without the atomistic topology the gap alone, and an info that says so.
+        Of files without the atomistic topology, or whose mapping cannot be made again, the gap
+        alone, and an info that says why.
     """
     if dataset.n_frames == 0:
         raise ValueError(f"{dataset.path} has no frames; sample some.")
     rows = slice(0, dataset.n_frames, max(1, dataset.n_frames // frames))
     positions = dataset._read("positions", rows)
     boxes = dataset._read("boxes", rows) if "boxes" in dataset._node else None
-    if dataset.atomistic is None:
+    try:
+        mapping = dataset.mapping_on_atoms()
+    except ValueError as error:
         chosen = chosen_frames(dataset, positions, boxes, frames)
-        return by_severity([*check_gap(dataset, *chosen), _not_checked(dataset)])
-    mapping = dataset.mapping_on_atoms()
+        return by_severity([*check_gap(dataset, *chosen), _not_checked(error)])
     findings = lint(
         mapping,
         positions,
@@ -210,13 +212,12 @@ def _lint_atoms(config: LintConfig) -> tuple[list[Finding], str]:
     return findings, inputs.mapping.name
 
 
-def _not_checked(dataset: Dataset) -> Finding:
+def _not_checked(reason: ValueError) -> Finding:
     return Finding(
         INFO,
         "symmetry",
         "The gap alone is checked",
-        f"{dataset.path} does not hold the atomistic topology, so symmetries, stereocentres and "
-        "constraints are not.",
+        f"Symmetries, stereocentres and constraints need the mapping on its atoms. {reason}",
         "Lint the mapping on its topology, or write the dataset again with this version.",
     )
 

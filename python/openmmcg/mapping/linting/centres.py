@@ -159,15 +159,16 @@ def _signed_beads(
     """Return the beads on which a signed improper can keep the hand.
 
     Impropers between the same types share their parameters. Where these types mean one hand at
-    one place and the other hand at another (as along a chain whose beads all have one type), they
-    keep neither; that shows in frames only.
+    one place and the other hand, or a plane, at another (as along a chain whose beads all have
+    one type), they keep neither; that shows in frames only.
     """
     terms = stereocentre_terms(kind.bead_graph).tolist()
     keys = [tuple(kind.type_names[bead] for bead in term) for term in terms]
-    hands: dict[tuple[str, ...], set[bool]] = {}
+    shares: dict[tuple[str, ...], list[float]] = {}
     for key, share in zip(keys, _right_handed(kind, terms, positions, boxes), strict=False):
-        hands.setdefault(key, set()).add(share > 0.5)
-    return {t[1] for key, t in zip(keys, terms, strict=True) if len(hands.get(key, ())) < 2}
+        shares.setdefault(key, []).append(share)
+    mixed = {k for k, s in shares.items() if max(s) > TOLERANCE and min(s) < 1.0 - TOLERANCE}
+    return {term[1] for key, term in zip(keys, terms, strict=True) if key not in mixed}
 
 
 def _right_handed(
