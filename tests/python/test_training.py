@@ -177,6 +177,7 @@ train(TrainConfig(dataset, output, width=8, rbf=6, epochs=10, batch_size=64, thr
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_training_ends_with_the_same_bits(dataset: Path, tmp_path: Path) -> None:
     """kill -9 at a random moment of a real process, then the same command again."""
     options = {"width": 8, "rbf": 6, "epochs": 10, "batch_size": 64, "prior_plots": False}
@@ -199,6 +200,30 @@ def test_killed_and_resumed_training_ends_with_the_same_bits(dataset: Path, tmp_
     for key, value in states[0]["state_dict"].items():
         assert torch.equal(value, states[1]["state_dict"][key]), key
     assert (parts / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+SHARED = """
+import sys
+from openmmcg.training import TrainConfig, train
+dataset, output = sys.argv[1:]
+train(TrainConfig(dataset, output, width=8, rbf=6, epochs=2, batch_size=128, threads=1, devices=2,
+                  accelerator="cpu", prior_plots=False, lint=False), progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
+    options = {"width": 8, "rbf": 6, "epochs": 2, "prior_plots": False, "lint": False}
+    options |= {"learning_rate": 3e-3, "ema_decay": 0.995}
+    alone = train(small(dataset, tmp_path / "alone", **options), progress=False)
+    script = tmp_path / "shared.py"
+    script.write_text(SHARED)
+    output = tmp_path / "shared"
+    subprocess.run([sys.executable, script, dataset, output], check=True, timeout=300)
+    losses = [
+        json.loads((folder / "summary.json").read_text())["val_loss"] for folder in (alone, output)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_cross_validation_from_one_command(

@@ -145,8 +145,8 @@ class FrameModule(pl.LightningDataModule):
         self._frames = FrameSet(data, by_temperature)
         self._training = data.frames("training")
         self._config = config
-        size = min(_validation_batch(system) for system in data.systems)
-        self._validation = torch.from_numpy(data.frames("validation")).split(size)
+        self._validation = torch.from_numpy(data.frames("validation"))
+        self._validation_batch = min(_validation_batch(system) for system in data.systems)
 
     def _batches(self, rank: int = 0, world_size: int = 1) -> ShuffledBatches:
         config = self._config
@@ -163,9 +163,10 @@ class FrameModule(pl.LightningDataModule):
         return DataLoader(self._frames, sampler=batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Validation frames in order, of which each process gets some batches."""
+        """Validation frames in order, of which each process gets its share."""
         rank, world_size = self._place()
-        return DataLoader(self._frames, sampler=self._validation[rank::world_size], batch_size=None)
+        batches = self._validation[rank::world_size].split(self._validation_batch)
+        return DataLoader(self._frames, sampler=batches, batch_size=None)
 
     def _place(self) -> tuple[int, int]:
         if self.trainer is None:

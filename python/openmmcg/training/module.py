@@ -241,8 +241,8 @@ class ForceMatching(pl.LightningModule):
             train_loss = self.trainer.strategy.reduce(train_loss, reduce_op="mean")
         self._train_losses.clear()
         entry = self.record(self.current_epoch, train_loss.item(), self._gathered())
-        self.log("val_loss", entry["val_loss"])
-        self.log("train_loss", entry["train_loss"])
+        self.log("val_loss", entry["val_loss"], sync_dist=True)
+        self.log("train_loss", entry["train_loss"], sync_dist=True)
 
     def record(
         self, epoch: int, train_loss: float, residuals: list[np.ndarray]

@@ -253,7 +253,7 @@ def _trainer(output: Path, config: TrainConfig, progress: bool) -> pl.Trainer:
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
-        strategy=config.strategy,
+        strategy=_strategy(config),
         use_distributed_sampler=False,
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_clip,
@@ -264,6 +264,14 @@ def _trainer(output: Path, config: TrainConfig, progress: bool) -> pl.Trainer:
         num_sanity_val_steps=0,
         inference_mode=False,
     )
+
+
+def _strategy(config: TrainConfig) -> str:
+    """Name of Lightning's strategy; forces do not depend on all parameters, so DDP has to look."""
+    several = config.devices > 1 or config.num_nodes > 1
+    if config.strategy == "ddp" or (config.strategy == "auto" and several):
+        return "ddp_find_unused_parameters_true"
+    return config.strategy
 
 
 def _tensorboard(output: Path) -> Any:
