@@ -1,7 +1,8 @@
 """Networks: bead energies from positions, bead types and a pair list.
 
 Every network honours one call (see `CGNetwork.forward`) and is made by `build` from its name and
-plain hyperparameters, which is all a model file has to remember of it.
+plain hyperparameters, which is all a model file has to remember of it. There is one folder for each
+architecture: `schnet`, `painn`, `tensornet`, `mace` and `pair_spline`.
 """
 
 from __future__ import annotations
