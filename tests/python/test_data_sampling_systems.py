@@ -17,7 +17,16 @@ import numpy as np
 import openmm
 import openmm.app as app
 import pytest
-from openmmcg.data import Dataset, SampleConfig, atoms_path, fit_force_map, pilot, recipe, sample
+from openmmcg.data import (
+    Dataset,
+    SampleConfig,
+    atoms_path,
+    fit_force_map,
+    pilot,
+    recipe,
+    sample,
+    walker,
+)
 from openmmcg.data.frames import LAYOUT
 from openmmcg.data.user_systems import atomistic_system, start_positions
 from sampling_systems import argon, chain_topology, dimer, springs, write_files
@@ -244,6 +253,35 @@ def test_npt_records_boxes_and_goes_on_bit_for_bit(tmp_path):
         assert set(a) == set(b) >= {"coordinates", "forces", "cell_lengths"}
         for name in a:
             np.testing.assert_array_equal(a[name][...], b[name][...])
+
+
+def test_water_with_particle_mesh_ewald_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    """Whose sums have an order of their own in every run, unless OpenMM is told otherwise."""
+    config = SampleConfig(
+        output=str(tmp_path / "stopped.h5"),
+        system="water-tip3p",
+        mapping="water-o",
+        force_map="uniform",
+        ensemble="npt",
+        length=0.0004,
+        equilibration=0.05,
+        walkers=1,
+        block=2,
+    )
+    original = walker.write_dataset
+
+    def write_and_stop(*args, **options):
+        original(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(walker, "write_dataset", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            sample(config, progress=False)
+    sample(config, progress=False)
+    whole = replace(config, output=str(tmp_path / "whole.h5"))
+    sample(whole, progress=False)
+    assert_same_frames(config.output, whole.output)
 
 
 def test_the_structures_box_counts(tmp_path):

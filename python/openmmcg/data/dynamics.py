@@ -22,12 +22,13 @@ from openmmcg.files import write_npz
 BIAS_GROUP = 31
 PHYSICAL_GROUPS = set(range(32)) - {BIAS_GROUP}
 _BAROSTAT_INTERVAL = 25
+_DETERMINISTIC = {"DeterministicForces": "true"}  # else particle-mesh Ewald is not
+_GPU = {"Precision": "mixed", **_DETERMINISTIC}
 _PROPERTIES = {
-    "Reference": {},
-    "CPU": {"Threads": "1"},
-    "CUDA": {"Precision": "mixed"},
-    "OpenCL": {"Precision": "mixed"},
-    "HIP": {"Precision": "mixed"},
+    "CPU": {"Threads": "1", **_DETERMINISTIC},
+    "CUDA": _GPU,
+    "OpenCL": _GPU,
+    "HIP": _GPU,
 }
 
 
