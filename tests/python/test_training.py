@@ -23,8 +23,9 @@ from openmmcg.mapping import Mapping
 from openmmcg.models import PairTemplate
 from openmmcg.priors import PriorSet
 from openmmcg.training import NoiseFloor, TrainConfig, load_network, train
-from openmmcg.training.frames import load_data, open_datasets
+from openmmcg.training.frames import load_data
 from openmmcg.training.module import ForceMatching
+from openmmcg.training.sources import open_datasets
 from openmmcg.training.split import Fold, ShuffledBatches, times_of, validation_mask
 from openmmcg.training.summary import verdict
 from peptide_frames import frames as peptide
@@ -82,13 +83,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def small(dataset: Path, output: Path, **changes: object) -> TrainConfig:
     values = {"width": 24, "rbf": 12, "epochs": 30, "batch_size": 128, "learning_rate": 1e-2}
-    values |= {"ema_decay": 0.9, "threads": 1, "accelerator": "cpu"}
+    values |= {"ema_decay": 0.9, "threads": 1, "accelerator": "cpu", "prior_plots": False}
     return TrainConfig(str(dataset), str(output), **{**values, **changes})
 
 
 @pytest.fixture(scope="module")
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(small(dataset, tmp_path_factory.mktemp("trained")), progress=False)
+    folder = tmp_path_factory.mktemp("trained")
+    return train(small(dataset, folder, prior_plots=True), progress=False)
 
 
 def test_learns_a_known_energy_down_to_the_noise(trained: Path, dataset: Path) -> None:
@@ -180,7 +182,7 @@ train(TrainConfig(dataset, output, width=8, rbf=6, epochs=10, batch_size=64, thr
 @pytest.mark.slow
 def test_killed_and_resumed_training_ends_with_the_same_bits(dataset: Path, tmp_path: Path) -> None:
     """kill -9 at a random moment of a real process, then the same command again."""
-    options = {"width": 8, "rbf": 6, "epochs": 10, "batch_size": 64, "prior_plots": False}
+    options = {"width": 8, "rbf": 6, "epochs": 10, "batch_size": 64}
     options |= {"learning_rate": 3e-3, "ema_decay": 0.995, "lint": False}
     whole = train(small(dataset, tmp_path / "whole", **options), progress=False)
     parts = tmp_path / "parts"
@@ -213,7 +215,7 @@ train(TrainConfig(dataset, output, width=8, rbf=6, epochs=2, batch_size=128, thr
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
-    options = {"width": 8, "rbf": 6, "epochs": 2, "prior_plots": False, "lint": False}
+    options = {"width": 8, "rbf": 6, "epochs": 2, "lint": False}
     options |= {"learning_rate": 3e-3, "ema_decay": 0.995}
     alone = train(small(dataset, tmp_path / "alone", **options), progress=False)
     script = tmp_path / "shared.py"
@@ -229,7 +231,7 @@ def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
 def test_cross_validation_from_one_command(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = {"epochs": 3, "width": 8, "rbf": 6, "folds": 3, "prior_plots": False}
+    options = {"epochs": 3, "width": 8, "rbf": 6, "folds": 3}
     folder = train(small(dataset, tmp_path / "folds", **options))
     text = capsys.readouterr().out
     joined = json.loads((folder / "cross-validation.json").read_text())
@@ -248,7 +250,7 @@ def test_cross_validation_from_one_command(
 
 def test_stops_early(dataset: Path, tmp_path: Path) -> None:
     options = {"epochs": 50, "width": 8, "rbf": 6, "learning_rate": 1e-9, "ema_decay": 0.0}
-    options |= {"early_stopping": 2, "schedule": "constant", "prior_plots": False}
+    options |= {"early_stopping": 2, "schedule": "constant"}
     folder = train(small(dataset, tmp_path / "early", **options), progress=False)
     assert json.loads((folder / "summary.json").read_text())["epochs"] < 50
 

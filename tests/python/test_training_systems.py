@@ -16,11 +16,12 @@ from openmmcg.pairs import PairList
 from openmmcg.training import TrainConfig, load_network, train
 from openmmcg.training.batches import FrameModule, FrameSet
 from openmmcg.training.checks import molecule_virial
-from openmmcg.training.frames import TrainingData, load_data, open_datasets
+from openmmcg.training.frames import TrainingData, load_data
 from openmmcg.training.labels import noise_mixture, noised, precisions
 from openmmcg.training.module import ForceMatching
 from openmmcg.training.neighbours import FramePairs
 from openmmcg.training.noise import KnownFloor
+from openmmcg.training.sources import open_datasets
 from openmmcg.units import KB
 from training_systems import TEMPERATURE, chain_frames, chain_mapping, write_chains
 

@@ -127,7 +127,7 @@ def export_trained(
 def _dataset(data: Mapping[str, Any], system: str | None, folder: Path) -> Iterator[Dataset]:
     """Open the dataset of a system of a training and check that it is the same still."""
     from openmmcg.data import Dataset
-    from openmmcg.training.frames import dataset_facts
+    from openmmcg.training.sources import dataset_facts
 
     known = {
         f"{Path(facts['path']).stem}::{facts['group']}": facts

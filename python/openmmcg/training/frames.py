@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +23,9 @@ from openmmcg.training.checks import (
     joint_types,
 )
 from openmmcg.training.config import TrainConfig
-from openmmcg.training.labels import noise_mixture, precisions
+from openmmcg.training.labels import component_weights, energy_labels, noise_mixture
 from openmmcg.training.neighbours import FramePairs
+from openmmcg.training.sources import facts_of
 from openmmcg.training.split import Fold, times_of, validation_mask
 
 if TYPE_CHECKING:
@@ -156,29 +155,6 @@ class TrainingData:
         )
 
 
-@contextmanager
-def open_datasets(config: TrainConfig) -> Iterator[list[Dataset]]:
-    """Open all systems that a configuration names.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As `Dataset.open`.
-    """
-    from openmmcg.data import Dataset
-    from openmmcg.data.opening import open_file
-
-    with ExitStack() as stack:
-        opened = []
-        for path, group in config.sources():
-            groups: list[str | None] = [group]
-            if group is None and config.dataset is None:
-                with open_file(Path(path)) as file:
-                    groups = list(file) or [None]
-            opened += [stack.enter_context(Dataset.open(path, name)) for name in groups]
-        yield opened
-
-
 def load_data(
     datasets: Sequence[Dataset],
     config: TrainConfig,
@@ -247,7 +223,7 @@ def load_data(
         full,
         temperature,
         (float(found[0]), float(found[-1])),
-        _facts(datasets),
+        facts_of(datasets),
         notes,
     )
 
@@ -258,36 +234,6 @@ def system_frames(data: TrainingData) -> list[SystemFrames]:
         _prior_frames(system, data.type_names, data.priors.temperature, len(data.systems))
         for system in data.systems
     ]
-
-
-def dataset_facts(dataset: Dataset) -> dict[str, Any]:
-    """What a model file remembers of its data, among it a hash of positions and forces."""
-    content = hashlib.sha256()
-    size = chunk_frames(dataset.n_beads)
-    for name in ("positions", "forces"):
-        for chunk in dataset.chunks(size):
-            content.update(np.ascontiguousarray(getattr(chunk, name)).data)
-    return {
-        "path": str(dataset.path),
-        "group": dataset.name,
-        "sha256": content.hexdigest(),
-        "frames": dataset.n_frames,
-        "mapping_hash": dataset.mapping_hash,
-        "force_map": dataset.force_map,
-        "source": dataset.source,
-    }
-
-
-def _facts(datasets: Sequence[Dataset]) -> dict[str, Any]:
-    systems = [dataset_facts(dataset) for dataset in datasets]
-    if len(systems) == 1:
-        return systems[0]
-    joined = hashlib.sha256("".join(system["sha256"] for system in systems).encode())
-    return {
-        "sha256": joined.hexdigest(),
-        "frames": sum(system["frames"] for system in systems),
-        "systems": systems,
-    }
 
 
 def _subfolder(folder: Path | None, index: int) -> Path | None:
@@ -393,7 +339,7 @@ def _finish(
 ) -> SystemData:
     """Bind the priors, make the labels and find the pairs."""
     bound = priors.bind(system.types.numpy(), names, system.bonds, system.molecules)
-    energies = _energies(dataset, config)
+    energies = energy_labels(dataset, config)
     if config.position_noise:
         training = system.forces.numpy()[system.training[:: 1 + len(system.training) // 20_000]]
         temperature = float(system.temperatures.mean())
@@ -410,7 +356,7 @@ def _finish(
                     energies[rows] -= bound.energy(system.positions[rows], boxes)
     if energies is not None:
         energies = energies - energies[system.training].mean()
-    weights, errors = _weights(dataset, config)
+    weights, errors = component_weights(dataset, config)
     template, pairs = None, None
     if system.boxes is None and system.n_beads <= ALL_PAIRS_BEADS:
         template = PairTemplate.from_topology(system.bonds, system.molecules)
@@ -441,28 +387,3 @@ def _reach(system: SystemData, cutoff: float, margin: float) -> float:
         return cutoff + margin
     half = 0.5 * float(torch.diagonal(system.boxes, dim1=1, dim2=2).min())
     return max(cutoff, min(cutoff + margin, half))
-
-
-def _energies(dataset: Dataset, config: TrainConfig) -> Tensor | None:
-    if config.energy_weight == 0:
-        return None
-    if dataset.energies is None or not np.isfinite(dataset.energies).all():
-        raise ValueError(
-            f"energy_weight is {config.energy_weight:g}, but {dataset.path} holds no energies of "
-            "all frames; set energy_weight: 0."
-        )
-    values = np.asarray(dataset.energies, dtype=np.float64)
-    return torch.from_numpy(values - values.mean()).float()
-
-
-def _weights(dataset: Dataset, config: TrainConfig) -> tuple[Tensor | None, Tensor | None]:
-    """Weights of the components and, for mean forces, their standard errors."""
-    weights = None
-    if config.frame_weights:
-        values = np.asarray(dataset.weights, dtype=np.float32)
-        weights = torch.from_numpy(values / values.mean())[:, None, None]
-    if dataset.force_errors is None:
-        return weights, None
-    errors = torch.from_numpy(np.asarray(dataset.force_errors))
-    own = precisions(errors)
-    return own if weights is None else own * weights, errors

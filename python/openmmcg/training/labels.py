@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from openmmcg.training.config import TrainConfig
 from openmmcg.units import KB
+
+if TYPE_CHECKING:
+    from openmmcg.data import Dataset
 
 
 def precisions(errors: Tensor) -> Tensor:
@@ -97,3 +103,35 @@ def noised(
 def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
     """Normal numbers, the same on all devices for the same seed."""
     return torch.randn(like.shape, generator=generator).to(like)
+
+
+def energy_labels(dataset: Dataset, config: TrainConfig) -> Tensor | None:
+    """Energies (F,) in kJ/mol with mean zero, if they count in the loss.
+
+    Raises
+    ------
+    ValueError
+        If they count, but are missing.
+    """
+    if config.energy_weight == 0:
+        return None
+    if dataset.energies is None or not np.isfinite(dataset.energies).all():
+        raise ValueError(
+            f"energy_weight is {config.energy_weight:g}, but {dataset.path} holds no energies of "
+            "all frames; set energy_weight: 0."
+        )
+    values = np.asarray(dataset.energies, dtype=np.float64)
+    return torch.from_numpy(values - values.mean()).float()
+
+
+def component_weights(dataset: Dataset, config: TrainConfig) -> tuple[Tensor | None, Tensor | None]:
+    """Weights of components, (F, 1, 1) or (F, N, 3), and standard errors of mean forces."""
+    weights = None
+    if config.frame_weights:
+        values = np.asarray(dataset.weights, dtype=np.float32)
+        weights = torch.from_numpy(values / values.mean())[:, None, None]
+    if dataset.force_errors is None:
+        return weights, None
+    errors = torch.from_numpy(np.asarray(dataset.force_errors))
+    own = precisions(errors)
+    return own if weights is None else own * weights, errors

@@ -31,7 +31,7 @@ from openmmcg.training.folder import (
     room_on,
     write_json,
 )
-from openmmcg.training.frames import TrainingData, load_data, open_datasets, system_frames
+from openmmcg.training.frames import TrainingData, load_data, system_frames
 from openmmcg.training.network import (
     architecture,
     check_weights,
@@ -39,6 +39,7 @@ from openmmcg.training.network import (
     make_network,
     weights_of,
 )
+from openmmcg.training.sources import open_datasets
 from openmmcg.training.split import Fold
 from openmmcg.training.summary import summarise, summary_text
 
