@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -74,6 +75,33 @@ STAGES = {
         "MapConfig",
         "map_trajectories",
     ),
+    "merge": Stage(
+        "Join datasets: frames of one system, or several systems.",
+        "openmmcg.data",
+        "MergeConfig",
+        "merge_datasets",
+    ),
+    "split": Stage(
+        "Split a dataset in two, by blocks of time or by walkers.",
+        "openmmcg.data",
+        "SplitConfig",
+        "split_dataset",
+    ),
+    "subsample": Stage(
+        "Take some frames of a dataset.", "openmmcg.data", "SubsampleConfig", "subsample_dataset"
+    ),
+    "add-noise": Stage(
+        "Add noise to a dataset: labels with less noise, for beads smeared a little.",
+        "openmmcg.data",
+        "NoiseConfig",
+        "add_noise",
+    ),
+    "convert": Stage(
+        "Convert datasets to and from mlcg HDF5, npz and extended XYZ.",
+        "openmmcg.data",
+        "ConvertConfig",
+        "convert",
+    ),
     "train": Stage(
         "Fit priors and train a network on a dataset.", "openmmcg.training", "TrainConfig", "train"
     ),
@@ -98,7 +126,8 @@ STAGES = {
     "demo": Stage("Do all of this for capped alanine.", "openmmcg.demo", "DemoConfig", "demo"),
 }
 FILE_COMMANDS = {
-    "verify": "Check that a model file gives the same forces without this package.",
+    "verify": "Check that a model file gives the same forces without this package, or that a dataset "
+    "is whole and its forces fit its positions and temperature.",
     "info": "Show what a model file or dataset holds.",
 }
 
@@ -240,7 +269,13 @@ def _command(name: str, options: jsonargparse.Namespace) -> int:
 
 
 def verify(path: str) -> None:
-    """Verify a model file and print by how much the evaluations differ."""
+    """Verify a model file or all systems of a dataset, and print what was found."""
+    if _is_hdf5(path):
+        from openmmcg.data import Dataset, verify_dataset
+
+        for name in Dataset.systems(path):
+            _print_table(f"{path} is verified", verify_dataset(path, name))
+        return
     from openmmcg import export
 
     found = export.verify(path)
@@ -249,15 +284,14 @@ def verify(path: str) -> None:
 
 def info(path: str) -> None:
     """Print what a model file or a dataset holds."""
-    import h5py
-
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no file {path}.")
-    if h5py.is_hdf5(path):
+    if _is_hdf5(path):
         from openmmcg.data import Dataset
 
-        with Dataset.open(path) as dataset:
-            _print_table(path, _dataset_facts(dataset))
+        for name in Dataset.systems(path):
+            with Dataset.open(path, name) as dataset:
+                _print_table(path, _dataset_facts(dataset))
         return
     from openmmcg.export import read_card
 
@@ -270,17 +304,30 @@ def info(path: str) -> None:
     _print_table(path, card)
 
 
+def _is_hdf5(path: str) -> bool:
+    import h5py
+
+    return os.path.isfile(path) and bool(h5py.is_hdf5(path))
+
+
 def _dataset_facts(dataset: Any) -> dict[str, Any]:
+    types = Counter(dataset.type_names[kind] for kind in dataset.types)
     return {
         "system": dataset.name,
         "frames": dataset.n_frames,
         "beads": dataset.n_beads,
-        "bead types": [dataset.type_names[kind] for kind in dataset.types],
+        "bead types": [f"{name} ({count})" for name, count in types.items()],
+        "molecules": int(dataset.molecules.max()) + 1,
         "bonds": len(dataset.bonds),
+        "arrays": sorted(dataset.arrays()),
+        "walkers": int(dataset.walkers.max()) + 1,
         "temperature (K)": sorted({float(value) for value in dataset.temperatures}),
         "mapping": dataset.mapping.get("name"),
         "mapping hash": dataset.mapping_hash,
+        "atoms": None if dataset.atomistic is None else dataset.atomistic.n_atoms,
+        "constraints": None if dataset.constraints is None else len(dataset.constraints),
         "force map": dataset.force_map,
+        "position noise (nm)": dataset.position_noise or None,
         "source": dataset.source,
     }
 

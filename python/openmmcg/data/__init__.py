@@ -5,6 +5,7 @@ from __future__ import annotations
 from openmmcg.data.bias import TorsionBias, effective_frames, reweight
 from openmmcg.data.config import SampleConfig
 from openmmcg.data.constraints import constraint_pairs, guess_constraints
+from openmmcg.data.converters import ConvertConfig, convert
 from openmmcg.data.dataset import Dataset
 from openmmcg.data.force_maps import ForceMap, fit_force_map
 from openmmcg.data.force_moments import ForceMoments
@@ -18,16 +19,28 @@ from openmmcg.data.map_comparison import (
     held_out_frames,
 )
 from openmmcg.data.map_config import MapConfig
-from openmmcg.data.map_trajectories import map_trajectories
 from openmmcg.data.peptides import capped_alanine
 from openmmcg.data.sampling import atoms_path, bias_path, sample, variables_path
 from openmmcg.data.systems import AtomisticSystem, recipe, recipes
+from openmmcg.data.tools import (
+    MergeConfig,
+    NoiseConfig,
+    SplitConfig,
+    SubsampleConfig,
+    add_noise,
+    merge_datasets,
+    split_dataset,
+    subsample_dataset,
+    verify_dataset,
+)
 from openmmcg.data.trajectories import AtomTrajectory, Units, open_trajectory
+from openmmcg.data.trajectory_mapping import map_trajectories
 from openmmcg.data.writing import dataset_writer, write_dataset
 
 __all__ = [
     "AtomTrajectory",
     "AtomisticSystem",
+    "ConvertConfig",
     "Dataset",
     "ForceMap",
     "ForceMapComparison",
@@ -36,15 +49,21 @@ __all__ = [
     "GridBias",
     "LintConfig",
     "MapConfig",
+    "MergeConfig",
+    "NoiseConfig",
     "SampleConfig",
+    "SplitConfig",
+    "SubsampleConfig",
     "TorsionBias",
     "Units",
+    "add_noise",
     "atoms_path",
     "bias_path",
     "capped_alanine",
     "compare_force_maps",
     "compare_moments",
     "constraint_pairs",
+    "convert",
     "dataset_writer",
     "effective_frames",
     "fit_force_map",
@@ -53,11 +72,15 @@ __all__ = [
     "lint_command",
     "lint_dataset",
     "map_trajectories",
+    "merge_datasets",
     "open_trajectory",
     "recipe",
     "recipes",
     "reweight",
     "sample",
+    "split_dataset",
+    "subsample_dataset",
     "variables_path",
+    "verify_dataset",
     "write_dataset",
 ]

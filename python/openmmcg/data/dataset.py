@@ -20,7 +20,7 @@ import h5py
 import mdtraj as md
 import numpy as np
 
-from openmmcg.data.frames import LAYOUT, Frames
+from openmmcg.data.frames import ATTRIBUTES, LAYOUT, METADATA, Frames
 from openmmcg.data.opening import check_group, choose_group, open_file
 from openmmcg.mapping import Mapping, topology_from_dict
 
@@ -41,6 +41,12 @@ class Dataset:
         self.path = path
         self.name = name
         self._file = file
+
+    @staticmethod
+    def systems(path: str | os.PathLike[str]) -> list[str]:
+        """Return the names of the systems in a file; raises as `open`."""
+        with open_file(Path(path)) as file:
+            return [str(name) for name in file]
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], group: str | None = None) -> Dataset:
@@ -98,7 +104,7 @@ class Dataset:
     @cached_property
     def n_frames(self) -> int:
         """Number of frames; of a file whose writer was killed, those that are complete."""
-        return min(len(self._node[name]) for name in LAYOUT if name in self._node)
+        return min(len(self._node[name]) for name in self.arrays())
 
     @cached_property
     def n_beads(self) -> int:
@@ -246,6 +252,21 @@ class Dataset:
             )
         return mapping
 
+    def arrays(self) -> set[str]:
+        """Return the names of the arrays over frames that the file holds."""
+        return {name for name in LAYOUT if name in self._node}
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the group's attributes for a writer; see `openmmcg.data.frames.ATTRIBUTES`."""
+        return {name: getattr(self, name) for name in ATTRIBUTES}
+
+    def metadata(self, **changes: Any) -> dict[str, Any]:
+        """Return the metadata for a writer, JSON as text; `changes` replaces some."""
+        stored = {name: self._metadata(name) for name in METADATA}
+        stored["type_names"] = list(self.type_names)
+        stored.update(changes)
+        return {name: value for name, value in stored.items() if value is not None}
+
     def frames(self, start: int = 0, stop: int | None = None) -> Frames:
         """Return all arrays over frames, or those of the frames from `start` up to `stop`.
 
@@ -255,8 +276,12 @@ class Dataset:
             return Frames(**{name: getattr(self, name) for name in LAYOUT})
         rows = slice(*slice(start, stop).indices(self.n_frames))
         parts: dict[str, Any] = dict.fromkeys(LAYOUT)
-        parts.update({name: self._read(name, rows) for name in LAYOUT if name in self._node})
+        parts.update({name: self._read(name, rows) for name in self.arrays()})
         return Frames(**parts)
+
+    def read(self, name: str, rows: slice) -> np.ndarray:
+        """Return some frames of an array by its name, see `arrays`; read anew at each call."""
+        return self._read(name, rows)
 
     def chunks(self, n_frames: int = 1000) -> Iterator[Frames]:
         """Yield all frames in pieces of at most `n_frames`."""

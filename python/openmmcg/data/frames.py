@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,6 +90,15 @@ class Frames:
     def n_frames(self) -> int:
         """Number of frames."""
         return len(self.positions)
+
+    def take(self, rows: np.ndarray) -> Frames:
+        """Return the frames that `rows`, indices or a mask, selects."""
+        values = {name: getattr(self, name) for name in LAYOUT}
+        taken: dict[str, Any] = {
+            name: None if value is None else np.asarray(value)[rows]
+            for name, value in values.items()
+        }
+        return Frames(**taken)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, with weights filled in; raise ValueError if they disagree."""

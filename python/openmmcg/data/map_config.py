@@ -43,13 +43,21 @@ class MapConfig:
     energies : str, list of str or None
         Files of potential energies: .npy, .xvg of gmx energy, or .csv of OpenMM's
         StateDataReporter.
-    length_unit, force_unit, energy_unit : str or None
-        Of files that do not state them, such as angstrom, kcal/mol/angstrom and kcal/mol.
+    length_unit : str or None
+        Of files that do not state it, such as angstrom.
+    force_unit : str or None
+        Of files that do not state it, such as kcal/mol/angstrom.
+    energy_unit : str or None
+        Of files that do not state it, such as kcal/mol.
     periodic : bool
         Whether to make molecules whole where the trajectory has a box, and to store it. Without,
         boxes are ignored and molecules must be whole.
-    start, stop, stride : int
-        Frames of each trajectory to map, as in Python's ranges; no stop is the end.
+    start : int
+        First frame of each trajectory to map.
+    stop : int or None
+        First frame of each that is left out behind; None for all to the end.
+    stride : int
+        Map every n-th frame.
     fit_frames : int
         At most this many frames, evenly spaced, are used to fit and compare force maps.
     position_noise : float

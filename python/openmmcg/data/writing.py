@@ -144,11 +144,35 @@ def complete_file(
     library : tuple, optional
         Oldest and newest version of HDF5's format to use.
     """
+    with (
+        new_file(path, library) as file,
+        new_system(file, group, attributes, metadata) as append,
+    ):
+        yield append
+
+
+@contextmanager
+def new_file(
+    path: str | os.PathLike[str], library: tuple[str, str] | None = None
+) -> Iterator[h5py.File]:
+    """Write a file without systems yet; it appears when the block ends without error."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=library) as file:
-        node = _create(file, group, attributes, metadata)
-        yield partial(_append, node)
-        if "positions" not in node:
-            raise ValueError("A dataset needs at least one frame; none was appended.")
+        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
+        yield file
+
+
+@contextmanager
+def new_system(
+    file: h5py.File, group: str, attributes: MappingABC[str, Any], metadata: MappingABC[str, Any]
+) -> Iterator[Append]:
+    """Add a system to an open file; raises ValueError if no frame is appended."""
+    node = file.create_group(group)
+    node.attrs.update(attributes)
+    for name, value in metadata.items():
+        node.create_dataset(f"metadata/{name}", data=value)
+    yield partial(_append, node)
+    if "positions" not in node:
+        raise ValueError("A dataset needs at least one frame; none was appended.")
 
 
 @contextmanager
@@ -211,17 +235,6 @@ def _prepare_to_continue(
 def _superblock(path: Path) -> int:
     with h5py.File(path, "r") as file:
         return int(file.id.get_create_plist().get_version()[0])
-
-
-def _create(
-    file: h5py.File, group: str, attributes: MappingABC[str, Any], metadata: MappingABC[str, Any]
-) -> h5py.Group:
-    file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
-    node = file.create_group(group)
-    node.attrs.update(attributes)
-    for name, value in metadata.items():
-        node.create_dataset(f"metadata/{name}", data=value)
-    return node
 
 
 def _append(node: h5py.Group, frames: Frames) -> None:

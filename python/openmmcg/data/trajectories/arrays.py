@@ -147,6 +147,8 @@ class ArrayTrajectory(AtomTrajectory):
 
     def _open_npz(self) -> Units:
         try:
+            if not zipfile.is_zipfile(self.path):
+                raise zipfile.BadZipFile("no zip archive")
             with np.load(self.path) as data:
                 members = set(data.files)
                 stated = {
