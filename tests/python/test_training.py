@@ -387,6 +387,18 @@ def test_batches_depend_on_seed_and_epoch_only() -> None:
     assert len(ShuffledBatches(np.arange(3), 100, 0)) == 1
 
 
+def test_short_epochs_go_on_in_the_same_pass() -> None:
+    def batches(epoch: int, steps: int | None) -> list[list[int]]:
+        sampler = ShuffledBatches(np.arange(20), 4, 1, steps=steps)
+        sampler.set_epoch(epoch)
+        return [batch.tolist() for batch in sampler]
+
+    passes = batches(0, None) + batches(1, None) + batches(2, None)
+    assert len(passes) == 15
+    assert [batch for epoch in range(5) for batch in batches(epoch, 3)] == passes
+    assert batches(0, 15) == passes
+
+
 def test_priors_come_from_the_training_part_and_are_subtracted(dataset: Path) -> None:
     config = TrainConfig(str(dataset), "out")
     with open_datasets(config) as datasets:

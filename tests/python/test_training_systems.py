@@ -11,6 +11,7 @@ import pytest
 import torch
 from openmmcg import export
 from openmmcg.data import Dataset
+from openmmcg.mapping import Mapping
 from openmmcg.models import build
 from openmmcg.pairs import PairList
 from openmmcg.training import TrainConfig, load_network, train
@@ -187,9 +188,14 @@ def test_types_and_mappings_must_agree(sources: list[str], tmp_path: Path) -> No
     path = write_chains(tmp_path / "other.h5", other, chain_frames(other, 100))
     with pytest.raises(ValueError, match="both have beads of the type 'A'.*chain.*another"):
         loaded(settings([*sources, str(path)], tmp_path))
-    trimer = chain_mapping("ABA")
-    renamed = chain_mapping("ACA")
-    assert renamed.hash != trimer.hash
+    # The same atoms with other types of beads.
+    same = chain_mapping("ABA")
+    definition = same.definition.to_dict()
+    definition["templates"][0]["beads"][2]["type"] = "B"
+    changed = Mapping.from_dict(definition, same.atomistic)
+    path = write_chains(tmp_path / "changed.h5", changed, chain_frames(changed, 100))
+    with pytest.raises(ValueError, match="same molecule with different mappings"):
+        loaded(settings([sources[0], str(path)], tmp_path))
 
 
 def test_cutoff_below_a_bond_and_empty_data(sources: list[str], tmp_path: Path) -> None:

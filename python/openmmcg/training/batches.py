@@ -150,7 +150,9 @@ class FrameModule(pl.LightningDataModule):
 
     def _batches(self, rank: int = 0, world_size: int = 1) -> ShuffledBatches:
         config = self._config
-        return ShuffledBatches(self._training, config.batch_size, config.seed, rank, world_size)
+        return ShuffledBatches(
+            self._training, config.batch_size, config.seed, rank, world_size, config.epoch_steps
+        )
 
     @property
     def steps_per_epoch(self) -> int:

@@ -62,7 +62,10 @@ class TrainConfig:
     prior_plots : bool
         Plot each prior over the data it was fitted to (priors.png).
     epochs : int
-        Passes over the training frames.
+        Epochs: passes over the training frames, or as long as `epoch_steps` says.
+    epoch_steps : int or None
+        Steps of an epoch, after which the network is validated and saved; by default one pass
+        over the training frames. For large data.
     batch_size : int
         Frames in a step, over all devices together.
     learning_rate : float
@@ -141,6 +144,7 @@ class TrainConfig:
     prior_learning_rate: float = 0.0
     prior_plots: bool = True
     epochs: int = 25
+    epoch_steps: int | None = None
     batch_size: int = 256
     learning_rate: float = 3e-3
     schedule: Literal["onecycle", "cosine", "constant", "plateau"] = "onecycle"
@@ -190,10 +194,10 @@ class TrainConfig:
             )
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1), but it is {self.ema_decay}.")
-        if self.early_stopping is not None and self.early_stopping < 1:
-            raise ValueError(
-                f"early_stopping must be at least 1 epoch, but it is {self.early_stopping}."
-            )
+        for name in ("early_stopping", "epoch_steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, but it is {value}.")
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"There is no schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}."

@@ -78,6 +78,9 @@ class ShuffledBatches(Sampler[Tensor]):
         Of the order.
     rank, world_size : int
         Processes that share each batch: this one gets every `world_size`-th of its frames.
+    steps : int, optional
+        Batches of an epoch; the next epoch goes on in the same pass over the frames. By default
+        an epoch is one pass.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class ShuffledBatches(Sampler[Tensor]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        steps: int | None = None,
     ) -> None:
         self._indices = torch.from_numpy(indices)
         self._size = min(batch_size, len(indices)) // world_size * world_size
@@ -98,6 +102,8 @@ class ShuffledBatches(Sampler[Tensor]):
         self._seed = seed
         self._epoch = 0
         self._part = slice(rank, None, world_size)
+        self._pass = len(indices) // self._size
+        self._steps = steps or self._pass
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next pass; Lightning calls this."""
@@ -105,11 +111,20 @@ class ShuffledBatches(Sampler[Tensor]):
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return len(self._indices) // self._size
+        return self._steps
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield batches of indices."""
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        first = self._epoch * self._steps
+        batches: tuple[Tensor, ...] = ()
+        for number in range(first, first + self._steps):
+            which, place = divmod(number, self._pass)
+            if not batches or place == 0:
+                batches = self._batches_of(which)
+            yield batches[place][self._part]
+
+    def _batches_of(self, which: int) -> tuple[Tensor, ...]:
+        """Batches of one pass over the frames."""
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + which)
         order = self._indices[torch.randperm(len(self._indices), generator=generator)]
-        for batch in order.split(self._size)[: len(self)]:
-            yield batch[self._part]
+        return order.split(self._size)
