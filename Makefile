@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 
 test: lint test-cpp test-python
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed $(VENV)/tools
 	$(BIN)/ruff check python tests benchmarks setup.py
 	$(BIN)/ruff format --check python tests benchmarks setup.py
 	$(BIN)/mypy
@@ -29,7 +29,7 @@ lint: $(VENV)/installed
 test-cpp: $(VENV)/installed
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
 
-test-python: $(VENV)/installed
+test-python: $(VENV)/installed $(VENV)/tools
 	OPENMMCG_BUILD_DIR=$(BUILD) $(BIN)/python -m pytest --durations=10
 
 bench: $(VENV)/installed
@@ -37,10 +37,15 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/engines.py --output build/benchmarks
 
 # torch comes first and by its exact version, so that a CPU build offered by pip's configuration is taken.
-$(VENV)/dependencies: requirements.txt requirements-dev.txt
+$(VENV)/dependencies: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+# What only tests and linters need.
+$(VENV)/tools: requirements-dev.txt $(VENV)/dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	touch $@
 
