@@ -22,7 +22,7 @@ import mdtraj as md
 import numpy as np
 from mapping_throughput import protein
 from mdtraj.formats import TRRTrajectoryFile
-from openmmcg.data import Dataset, fit_force_map
+from openmmcg.data import Dataset, fit_force_map, open_trajectory
 
 PIECE = 2000
 BOX = 4.0
@@ -151,14 +151,8 @@ def main() -> None:
             mapping = dataset.mapping_on_atoms()
             count = min(options.loop, options.frames)
             mapped, mapped_forces = dataset.positions[:count], dataset.forces[:count]
-            every = max(1, options.frames // 2000)
-            sample = np.array(
-                [
-                    f
-                    for k, (_, f, _) in enumerate(read_frames(path, options.frames))
-                    if k % every == 0
-                ]
-            )
+            with open_trajectory(path) as trajectory:  # the frames that the map was fitted to
+                sample = trajectory.read(0, options.frames, max(1, options.frames // 2000)).forces
             force_map = fit_force_map(mapping, sample, "optimal", dataset.constraints)
         atomistic = mapping.atomistic
         positions, forces, slow = loop(
