@@ -20,6 +20,7 @@ from openmmcg.data import (
     TorsionBias,
     bias_path,
     effective_frames,
+    pilot,
     recipe,
     reweight,
     sample,
@@ -410,9 +411,11 @@ def test_an_unusable_checkpoint_says_what_to_remove(tmp_path, monkeypatch):
         patch.setattr(walker, "write_dataset", write_one)
         with pytest.raises(KeyboardInterrupt):
             sample(config, progress=False)
-    checkpoint = tmp_path / "d.h5.parts" / "walker-0" / "block-00000.chk"
+    checkpoint = tmp_path / "d.h5.parts" / "walker-0" / "block-00000.chk.npz"
     checkpoint.write_bytes(b"nonsense")
-    with pytest.raises(RuntimeError, match=r"block-00000\.chk cannot be used.*Remove the folder"):
+    with pytest.raises(
+        RuntimeError, match=r"block-00000\.chk\.npz cannot be used.*Remove the folder"
+    ):
         sample(config, progress=False)
 
 
@@ -442,7 +445,8 @@ def test_a_bias_that_is_no_function_of_the_beads_warns(tmp_path):
     assert TorsionBias.load(bias_path(config.output)).beads is None
 
 
-def test_optimal_labels_are_those_of_the_map_fitted_to_the_pilot_run(tmp_path):
+def test_optimal_labels_are_those_of_the_map_fitted_to_the_pilot_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(pilot, "PILOT_FRAMES", (100, 100))
     config = replace(TINY, output=str(tmp_path / "a.h5"), force_map="optimal")
     with Dataset.open(sample(config, progress=False)) as optimal:
         labels, force_map = optimal.forces, optimal.force_map

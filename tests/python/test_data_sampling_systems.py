@@ -27,6 +27,7 @@ from openmmcg.data import (
     sample,
     walker,
 )
+from openmmcg.data.barostat import Barostat
 from openmmcg.data.frames import LAYOUT
 from openmmcg.data.user_systems import atomistic_system, start_positions
 from sampling_systems import argon, chain_topology, dimer, springs, write_files
@@ -233,16 +234,61 @@ def argon_config(folder, **options):
     return config_of(files, folder, **{**settings, **options})
 
 
+def ideal_gas(molecules=12, length=2.0):
+    """Diatomic molecules without forces between them, in a Context of a periodic System."""
+    system = openmm.System()
+    bonds, nothing = openmm.HarmonicBondForce(), openmm.NonbondedForce()
+    for molecule in range(molecules):
+        for _ in range(2):
+            system.addParticle(10.0)
+            nothing.addParticle(0.0, 0.1, 0.0)
+        bonds.addBond(2 * molecule, 2 * molecule + 1, 0.15, 5000.0)
+    nothing.setNonbondedMethod(nothing.CutoffPeriodic)
+    nothing.setCutoffDistance(0.01)
+    system.addForce(bonds)
+    system.addForce(nothing)
+    tilted = [[length, 0, 0], [0.3, length, 0], [-0.2, 0.4, length]]
+    system.setDefaultPeriodicBoxVectors(*np.array(tilted))
+    platform = openmm.Platform.getPlatformByName("Reference")
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+    rng = np.random.default_rng(5)
+    centres = np.repeat(rng.uniform(-length, 2 * length, (molecules, 3)), 2, axis=0)
+    context.setPositions(centres + np.tile([[0.0, 0, 0], [0.15, 0, 0]], (molecules, 1)))
+    return context
+
+
+def test_the_barostat_samples_volumes_of_an_ideal_gas():
+    """p(V) ~ V^N exp(-PV/kT): mean (N+1) kT/P, variance (N+1) (kT/P)²; bonds keep their length."""
+    context = ideal_gas()
+    barostat = Barostat(context, pressure=60.0, temperature=300.0, seed=1)
+    volumes = []
+    for _ in range(6000):
+        barostat.attempt()
+        box = np.array(context.getState().getPeriodicBoxVectors(asNumpy=True)._value)
+        volumes.append(np.prod(np.diag(box)))
+    ratio = KB * 300 / (60 * 0.0602214076)
+    sample = np.array(volumes[500:])
+    assert sample.mean() == pytest.approx(13 * ratio, rel=0.08)
+    assert sample.std() == pytest.approx(np.sqrt(13) * ratio, rel=0.15)
+    assert barostat.size > 0.05 * sample.mean()  # grown from a hundredth
+    positions = context.getState(positions=True).getPositions(asNumpy=True)._value
+    lengths = np.linalg.norm(positions[::2] - positions[1::2], axis=1)
+    np.testing.assert_allclose(lengths, 0.15, rtol=1e-9)
+    assert box[1, 0] / box[0, 0] == pytest.approx(0.15)  # the box keeps its shape
+
+
 def test_npt_records_boxes_and_goes_on_bit_for_bit(tmp_path):
-    """Neighbour lists and the barostat's random numbers are where a resumed run could differ."""
-    config = argon_config(tmp_path, ensemble="npt", pressure=100.0, block=8, all_atom=True)
+    """Neighbour lists and random numbers of the barostat are where a resumed run could differ."""
+    config = argon_config(
+        tmp_path, ensemble="npt", pressure=100.0, walkers=2, block=8, all_atom=True
+    )
     kill_once(config, tmp_path / "data.h5.parts" / "walker-0" / "block-00001.h5")
     sample(config, progress=False)
     whole = replace(config, output=str(tmp_path / "whole.h5"))
     sample(whole, progress=False)
     assert_same_frames(config.output, whole.output)
     with Dataset.open(config.output) as data:
-        assert data.boxes.shape == (40, 3, 3)
+        assert data.boxes.shape == (80, 3, 3)
         volumes = np.linalg.det(data.boxes)
         assert volumes.std() / volumes.mean() > 1e-3
         assert volumes.mean() == pytest.approx(1.68**3, rel=0.3)

@@ -1,9 +1,8 @@
-"""OpenMM Contexts of the sampler: made, started, saved and restored.
+"""Simulations of the sampler: made, started, saved and restored.
 
 A simulation that ends and goes on in a new Context does not do exactly what it would have done in
-the old one: neighbour lists are older than a step, and barostats keep random numbers that no
-checkpoint holds. The sampler therefore makes a new Context at every point where it could be
-interrupted, interrupted or not, so that the frames are the same.
+the old one, as neighbour lists are older than a step. The sampler therefore makes a new Context
+at every point where it could be interrupted, interrupted or not, so that the frames are the same.
 """
 
 from __future__ import annotations
@@ -11,17 +10,18 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
 from openmm import unit
 
+from openmmcg.data.barostat import INTERVAL, Barostat
 from openmmcg.data.config import SampleConfig
 from openmmcg.files import write_npz
 
 BIAS_GROUP = 31
 PHYSICAL_GROUPS = set(range(32)) - {BIAS_GROUP}
-_BAROSTAT_INTERVAL = 25
 _DETERMINISTIC = {"DeterministicForces": "true"}  # else particle-mesh Ewald is not
 _GPU = {"Precision": "mixed", **_DETERMINISTIC}
 _PROPERTIES = {
@@ -57,17 +57,8 @@ def platform_of(config: SampleConfig) -> openmm.Platform:
     return openmm.Platform.getPlatformByName(config.platform)
 
 
-def make_context(
-    config: SampleConfig,
-    system: openmm.System,
-    temperature: float,
-    seed: int,
-    *,
-    forces: tuple[openmm.Force, ...] = (),
-    barostat_seed: int | None = None,
-    thermostat: bool = True,
-) -> openmm.Context:
-    """Return a Context of a copy of a System.
+class Dynamics:
+    """A Context of a copy of a System, with a barostat if the ensemble has one.
 
     Parameters
     ----------
@@ -81,56 +72,97 @@ def make_context(
     forces : tuple of openmm.Force
         Added to the System.
     barostat_seed : int, optional
-        With it the Context has a barostat if the ensemble does.
+        Without it there is no barostat in any ensemble.
     thermostat : bool
         Without it the integrator has no friction.
+
+    Attributes
+    ----------
+    context : openmm.Context
+    temperature : float
+        K.
     """
-    system = copy.deepcopy(system)
-    for force in forces:
-        system.addForce(force)
-    if config.ensemble == "npt" and barostat_seed is not None:
-        barostat = openmm.MonteCarloBarostat(config.pressure, temperature, _BAROSTAT_INTERVAL)
-        barostat.setRandomNumberSeed(barostat_seed)
-        system.addForce(barostat)
-    assert config.timestep is not None
-    friction = config.friction if thermostat else 0.0
-    integrator = openmm.LangevinMiddleIntegrator(temperature, friction, config.timestep * 1e-3)
-    integrator.setRandomNumberSeed(seed)
-    platform = platform_of(config)
-    properties = _PROPERTIES.get(platform.getName(), {})
-    context = openmm.Context(system, integrator, platform, properties)
-    # The System must live as long as its Context, which Python does not know.
-    context.system = system
-    return context
 
+    def __init__(
+        self,
+        config: SampleConfig,
+        system: openmm.System,
+        temperature: float,
+        seed: int,
+        *,
+        forces: tuple[openmm.Force, ...] = (),
+        barostat_seed: int | None = None,
+        thermostat: bool = True,
+    ) -> None:
+        assert config.timestep is not None
+        self.temperature = temperature
+        self._system = copy.deepcopy(system)  # must live as long as its Context
+        for force in forces:
+            self._system.addForce(force)
+        friction = config.friction if thermostat else 0.0
+        self._integrator = openmm.LangevinMiddleIntegrator(
+            temperature, friction, config.timestep * 1e-3
+        )
+        self._integrator.setRandomNumberSeed(seed)
+        platform = platform_of(config)
+        properties = _PROPERTIES.get(platform.getName(), {})
+        self.context = openmm.Context(self._system, self._integrator, platform, properties)
+        self._barostat: Barostat | None = None
+        if config.ensemble == "npt" and barostat_seed is not None:
+            self._barostat = Barostat(self.context, config.pressure, temperature, barostat_seed)
 
-def start(
-    context: openmm.Context,
-    positions: np.ndarray,
-    box: np.ndarray | None,
-    temperature: float,
-    seed: int,
-    minimise: bool,
-) -> None:
-    """Set positions and box (nm) and draw velocities; before that, minimise if asked to."""
-    if box is not None:
-        context.setPeriodicBoxVectors(*box)
-    context.setPositions(positions)
-    context.computeVirtualSites()
-    if minimise:
-        openmm.LocalEnergyMinimizer.minimize(context)
-    else:
-        context.applyConstraints(context.getIntegrator().getConstraintTolerance())
-    context.setVelocitiesToTemperature(temperature, seed)
+    def start(
+        self, positions: np.ndarray, box: np.ndarray | None, seed: int, minimise: bool
+    ) -> None:
+        """Set positions and box (nm) and draw velocities; before that, minimise if asked to."""
+        if box is not None:
+            self.context.setPeriodicBoxVectors(*box)
+        self.context.setPositions(positions)
+        self.context.computeVirtualSites()
+        if minimise:
+            openmm.LocalEnergyMinimizer.minimize(self.context)
+        else:
+            self.context.applyConstraints(self._integrator.getConstraintTolerance())
+        self.context.setVelocitiesToTemperature(self.temperature, seed)
 
+    def step(self, steps: int) -> None:
+        """Advance by a number of time steps."""
+        if self._barostat is None:
+            self._integrator.step(steps)
+            return
+        end = self.context.getStepCount() + steps
+        while (now := self.context.getStepCount()) < end:
+            self._integrator.step(min(end - now, INTERVAL - now % INTERVAL))
+            if self.context.getStepCount() % INTERVAL == 0:
+                self._barostat.attempt()
 
-def configuration(context: openmm.Context) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return positions (n_atoms, 3) and box vectors (3, 3), nm; no box without boundaries."""
-    state = context.getState(positions=True)
-    positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
-    if not context.getSystem().usesPeriodicBoundaryConditions():
-        return positions, None
-    return positions, box_of(state)
+    def configuration(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return positions (n_atoms, 3) and box vectors (3, 3), nm; no box without boundaries."""
+        state = self.context.getState(positions=True)
+        positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+        return positions, box_of(state) if self._system.usesPeriodicBoundaryConditions() else None
+
+    def save(self, path: str | os.PathLike[str], **values: Any) -> None:
+        """Write a checkpoint and other values (numbers, arrays) to one file, atomically."""
+        if self._barostat is not None and self._barostat.size is not None:
+            values["barostat"] = self._barostat.size
+        checkpoint = np.frombuffer(self.context.createCheckpoint(), dtype=np.uint8)
+        write_npz(path, checkpoint=checkpoint, **values)
+
+    def restore(self, saved: dict[str, np.ndarray], path: Path) -> None:
+        """Restore what `save` wrote and `load_progress` read from `path`.
+
+        Raises
+        ------
+        RuntimeError
+            If OpenMM cannot use it.
+        """
+        try:
+            self.context.loadCheckpoint(saved["checkpoint"].tobytes())
+        except (openmm.OpenMMException, KeyError) as error:
+            raise _unusable(path, error) from error
+        if self._barostat is not None and "barostat" in saved:
+            self._barostat.size = float(saved["barostat"])
 
 
 def box_of(state: openmm.State) -> np.ndarray:
@@ -149,48 +181,24 @@ def energy_of(state: openmm.State) -> float:
     return float(state.getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole))
 
 
-def restore(context: openmm.Context, checkpoint: bytes, path: Path) -> None:
-    """Restore a checkpoint, which came from `path`.
+def load_progress(path: Path) -> dict[str, np.ndarray]:
+    """Return what `Dynamics.save` wrote.
 
     Raises
     ------
     RuntimeError
-        If OpenMM cannot use it.
+        If it is missing or damaged.
     """
-    try:
-        context.loadCheckpoint(checkpoint)
-    except openmm.OpenMMException as error:
-        raise RuntimeError(
-            f"The checkpoint {path} cannot be used ({error}); it needs the OpenMM and the platform "
-            f"it was written with. Remove the folder {_parts_of(path)} to sample anew."
-        ) from error
-
-
-def _parts_of(path: Path) -> Path:
-    return next((p for p in path.parents if p.suffix == ".parts"), path.parent)
-
-
-def save_progress(path: str | os.PathLike[str], context: openmm.Context, **values: object) -> None:
-    """Write a checkpoint and other values (numbers, arrays) to one file, atomically."""
-    checkpoint = np.frombuffer(context.createCheckpoint(), dtype=np.uint8)
-    write_npz(path, checkpoint=checkpoint, **values)
-
-
-def load_progress(path: Path) -> dict[str, np.ndarray] | None:
-    """Return what `save_progress` wrote, None if there is no such file.
-
-    Raises
-    ------
-    RuntimeError
-        If it is damaged.
-    """
-    if not path.exists():
-        return None
     try:
         with np.load(path, allow_pickle=False) as data:
             return dict(data)
     except Exception as error:  # zipfile and NumPy raise several kinds
-        raise RuntimeError(
-            f"The checkpoint {path} cannot be used ({error}); remove the folder "
-            f"{_parts_of(path)} to sample anew."
-        ) from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> RuntimeError:
+    folder = next((p for p in path.parents if p.suffix == ".parts"), path.parent)
+    return RuntimeError(
+        f"The checkpoint {path} cannot be used ({error}); it needs the OpenMM and the platform it "
+        f"was written with. Remove the folder {folder} to sample anew."
+    )

@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 import openmm
 
-from openmmcg.data import dynamics
 from openmmcg.data.all_atom import AtomFrames
 from openmmcg.data.config import MEAN_BLOCKS, SampleConfig
+from openmmcg.data.dynamics import Dynamics, energy_of, forces_of, seed_of
 from openmmcg.data.force_maps import ForceMap
 from openmmcg.data.frames import Frames
 from openmmcg.mapping import Mapping
@@ -88,11 +88,11 @@ class FrozenBeads:
         self._walker = walker
         self._block = block
         self._frame = 0
-        self._context = dynamics.make_context(
+        self._dynamics = Dynamics(
             config,
             frozen_system(system, mapping),
             config.walker_temperature(walker),
-            dynamics.seed_of(config, walker, 9, block),
+            seed_of(config, walker, 9, block),
         )
 
     def averaged(self, force_map: ForceMap, atoms: AtomFrames, frames: Frames) -> Frames:
@@ -124,22 +124,20 @@ class FrozenBeads:
 
     def _run(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[np.ndarray, float]:
         """Return mean atom forces (MEAN_BLOCKS, n_atoms, 3) of parts of a run, and mean energy."""
-        config, context = self._config, self._context
-        seed = dynamics.seed_of(config, self._walker, 10, self._block, self._frame)
+        config = self._config
+        seed = seed_of(config, self._walker, 10, self._block, self._frame)
         self._frame += 1
-        temperature = config.walker_temperature(self._walker)
-        dynamics.start(context, positions, box, temperature, seed, minimise=False)
-        integrator = context.getIntegrator()
-        integrator.step(config.steps(config.frozen_equilibration))
+        self._dynamics.start(positions, box, seed, minimise=False)
+        self._dynamics.step(config.steps(config.frozen_equilibration))
         samples = config.frozen_samples // MEAN_BLOCKS
         sums = np.zeros((MEAN_BLOCKS, *positions.shape))
         energy = 0.0
         for part in range(MEAN_BLOCKS):
             for _ in range(samples):
-                integrator.step(config.steps(config.frozen_interval))
-                state = context.getState(forces=True, energy=True)
-                sums[part] += dynamics.forces_of(state)
-                energy += dynamics.energy_of(state)
+                self._dynamics.step(config.steps(config.frozen_interval))
+                state = self._dynamics.context.getState(forces=True, energy=True)
+                sums[part] += forces_of(state)
+                energy += energy_of(state)
         if not np.isfinite(energy):
             raise FloatingPointError(f"the mean potential energy with held beads is {energy}")
         return sums / samples, energy / (samples * MEAN_BLOCKS)

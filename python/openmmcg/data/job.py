@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import openmm
 
-from openmmcg.data import dynamics
 from openmmcg.data.config import SampleConfig
 from openmmcg.data.systems import AtomisticSystem
 from openmmcg.data.variables import Variable
@@ -89,22 +88,3 @@ def naming(walker: int, config: SampleConfig) -> Iterator[None]:
         raise RuntimeError(
             f"{name} became unstable ({error}); use a smaller time step than {config.timestep} fs."
         ) from error
-
-
-def start_walker(
-    job: Job,
-    context: openmm.Context,
-    walker: int,
-    positions: np.ndarray,
-    box: np.ndarray | None,
-    use: int,
-    minimise: bool | None = None,
-) -> None:
-    dynamics.start(
-        context,
-        positions,
-        job.atomistic.box if box is None else box,
-        job.config.walker_temperature(walker),
-        dynamics.seed_of(job.config, walker, use),
-        job.minimise if minimise is None else minimise,
-    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import openmm
+from dataclasses import replace
 
-from openmmcg.data import dynamics
+from openmmcg.data.dynamics import BIAS_GROUP, Dynamics, load_progress, seed_of
 from openmmcg.data.grid_bias import GridBias, WellTempered
-from openmmcg.data.job import Job, Tick, naming, start_walker
+from openmmcg.data.job import Job, Tick, naming
 from openmmcg.files import write_npz
 
 
@@ -23,35 +23,36 @@ def build_bias(job: Job, walker: int, tick: Tick) -> None:
     per_piece = max(1, round(job.piece / config.bias_interval))
     path = job.folder(walker) / "metadynamics.npz"
     bias = GridBias.empty(job.variables, job.entries)
-    saved = dynamics.load_progress(path)
+    saved = load_progress(path) if path.exists() else None
     done = int(saved["hills"]) if saved else 0
     tick(done * config.bias_interval)
-    while done < hills:
+    while True:
         if saved is not None:
-            bias = GridBias(saved["energies"], bias.ranges, bias.periodic, bias.variables)
-        context, growth = _metadynamics_context(job, bias, walker, done)
+            bias = replace(bias, energies=saved["energies"])
+        simulation, growth = _simulation(job, bias, walker, done)
         with naming(walker, config):
             if saved is None:
-                start_walker(job, context, walker, job.starts[walker % len(job.starts)], None, 1)
+                start = job.starts[walker % len(job.starts)]
+                seed = seed_of(config, walker, 1)
+                simulation.start(start, job.atomistic.box, seed, job.minimise)
             else:
-                dynamics.restore(context, saved["checkpoint"].tobytes(), path)
+                simulation.restore(saved, path)
             for _ in range(min(per_piece, hills - done)):
-                context.getIntegrator().step(config.steps(config.bias_interval))
-                growth.deposit(context)
+                simulation.step(config.steps(config.bias_interval))
+                growth.deposit(simulation.context)
                 done += 1
                 tick(config.bias_interval)
-        bias = growth.bias
-        dynamics.save_progress(path, context, hills=done, energies=bias.energies)
-        saved = dynamics.load_progress(path)
-    positions, box = dynamics.configuration(context)
+        if done >= hills:
+            break
+        simulation.save(path, hills=done, energies=growth.bias.energies)
+        saved = load_progress(path)
+    positions, box = simulation.configuration()
     boxes = {} if box is None else {"box": box}
     write_npz(job.start_path(walker), positions=positions, **boxes)
-    bias.save(job.bias_path(walker))
+    growth.bias.save(job.bias_path(walker))
 
 
-def _metadynamics_context(
-    job: Job, bias: GridBias, walker: int, done: int
-) -> tuple[openmm.Context, WellTempered]:
+def _simulation(job: Job, bias: GridBias, walker: int, done: int) -> tuple[Dynamics, WellTempered]:
     config = job.config
     temperature = config.walker_temperature(walker)
     growth = WellTempered(
@@ -61,14 +62,14 @@ def _metadynamics_context(
         config.bias_factor,
         config.bias_height,
         job.periodic,
-        dynamics.BIAS_GROUP,
+        BIAS_GROUP,
     )
-    context = dynamics.make_context(
+    simulation = Dynamics(
         config,
         job.atomistic.system,
         temperature,
-        dynamics.seed_of(config, walker, 0),
+        seed_of(config, walker, 0),
         forces=(growth.force,),
-        barostat_seed=dynamics.seed_of(config, walker, 6, done),
+        barostat_seed=seed_of(config, walker, 6, done),
     )
-    return context, growth
+    return simulation, growth

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from scipy import sparse
 
-from openmmcg.data import dynamics
+from openmmcg.data.dynamics import Dynamics, forces_of, seed_of
 from openmmcg.data.force_maps import ForceMap, fit_force_map
 from openmmcg.data.job import PILOT, Job, naming
 from openmmcg.data.map_comparison import compare_force_maps
@@ -56,23 +56,16 @@ def _n_frames(job: Job) -> int:
 
 def pilot_forces(job: Job, n_frames: int) -> np.ndarray:
     """Return atom forces (n_frames, n_atoms, 3), kJ/mol/nm, of a short run without bias."""
-    config, temperature = job.config, job.config.kelvins[0]
-    context = dynamics.make_context(
-        config, job.atomistic.system, temperature, dynamics.seed_of(config, PILOT, 0)
+    config = job.config
+    simulation = Dynamics(
+        config, job.atomistic.system, config.kelvins[0], seed_of(config, PILOT, 0)
     )
     forces = np.empty((n_frames, *job.atomistic.positions.shape))
     with naming(PILOT, config):
-        dynamics.start(
-            context,
-            job.starts[0],
-            job.atomistic.box,
-            temperature,
-            dynamics.seed_of(config, PILOT, 1),
-            job.minimise,
-        )
-        integrator = context.getIntegrator()
-        integrator.step(config.steps(config.equilibration))
+        seed = seed_of(config, PILOT, 1)
+        simulation.start(job.starts[0], job.atomistic.box, seed, job.minimise)
+        simulation.step(config.steps(config.equilibration))
         for frame in range(n_frames):
-            integrator.step(config.steps(PILOT_INTERVAL))
-            forces[frame] = dynamics.forces_of(context.getState(forces=True))
+            simulation.step(config.steps(PILOT_INTERVAL))
+            forces[frame] = forces_of(simulation.context.getState(forces=True))
     return forces

@@ -99,9 +99,9 @@ def sample(config: SampleConfig, progress: bool = True) -> Path:
     force_map = job_force_map(job, console)
     bias = umbrella if umbrella or job.config.bias == "none" else _metadynamics(job, console)
     _run_walkers(
+        job.config,
         console,
         "production",
-        job.config.n_walkers,
         config.length * 1e3,
         lambda index, tick: walkers.record(job, force_map, bias, index, tick),
     )
@@ -234,9 +234,9 @@ def _claim_parts(job: Job) -> None:
 def _metadynamics(job: Job, console: Console) -> TorsionBias | GridBias:
     """Let every walker build a bias; return and save their mean."""
     _run_walkers(
+        job.config,
         console,
         "metadynamics",
-        job.config.n_walkers,
         job.config.bias_length * 1e3,
         lambda index, tick: metadynamics.build_bias(job, index, tick),
     )
@@ -262,9 +262,9 @@ def _as_torsion_bias(job: Job, bias: GridBias) -> TorsionBias | GridBias:
 
 
 def _run_walkers(
+    config: SampleConfig,
     console: Console,
     name: str,
-    count: int,
     length: float,
     work: Callable[[int, Tick], None],
 ) -> None:
@@ -272,7 +272,9 @@ def _run_walkers(
 
     The first error stops all walkers and is raised.
     """
-    stop = threading.Event()
+    count, stop = config.n_walkers, threading.Event()
+    # Contexts of the Reference platform share their random numbers.
+    threads = 1 if config.platform == "Reference" else min(count, os.cpu_count() or 1)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -282,7 +284,7 @@ def _run_walkers(
     )
     with (
         Progress(*columns, console=console) as bar,
-        ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as pool,
+        ThreadPoolExecutor(threads) as pool,
     ):
         task = bar.add_task(name, total=count * length)
 

@@ -14,19 +14,29 @@ from typing import Any
 import numpy as np
 import openmm
 
-from openmmcg.data import dynamics
 from openmmcg.data.all_atom import AtomFrames, atom_writer
 from openmmcg.data.bias import TorsionBias
+from openmmcg.data.dynamics import (
+    BIAS_GROUP,
+    PHYSICAL_GROUPS,
+    Dynamics,
+    box_of,
+    energy_of,
+    forces_of,
+    load_progress,
+    seed_of,
+)
 from openmmcg.data.force_maps import ForceMap
 from openmmcg.data.frames import LAYOUT, Frames
 from openmmcg.data.frozen import FrozenBeads
 from openmmcg.data.grid_bias import GridBias
-from openmmcg.data.job import Job, Tick, naming, start_walker
+from openmmcg.data.job import Job, Tick, naming
 from openmmcg.data.umbrella import Umbrella
 from openmmcg.data.writing import write_dataset
 from openmmcg.files import atomic_path
 
 Bias = TorsionBias | GridBias | Umbrella
+CHECKPOINT = ".chk.npz"
 _CHUNK_BYTES = 1 << 24
 
 
@@ -42,24 +52,14 @@ def record(job: Job, force_map: ForceMap, bias: Bias | None, walker: int, tick: 
     tick(sum(blocks[:done]) * job.config.frame_interval)
     if done == len(blocks):
         return
-    path = job.block_path(walker, done - 1, ".chk") if done else _equilibrate(job, bias, walker)
+    path = job.block_path(walker, done - 1, CHECKPOINT) if done else _equilibrate(job, bias, walker)
     for block in range(done, len(blocks)):
-        context, force = _production_context(job, bias, walker, block, equilibrating=False)
-        dynamics.restore(context, _read(path), path)
+        simulation, force = _production(job, bias, walker, block, equilibrating=False)
+        simulation.restore(load_progress(path), path)
         with naming(walker, job.config):
-            _record_block(job, force_map, context, force, walker, block, tick)
+            _record_block(job, force_map, simulation, force, walker, block, tick)
         path.unlink()
-        path = job.block_path(walker, block, ".chk")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RuntimeError(
-            f"The checkpoint {path} cannot be used ({error}); remove the folder "
-            f"{path.parent.parent} to sample anew."
-        ) from error
+        path = job.block_path(walker, block, CHECKPOINT)
 
 
 def _equilibrate(job: Job, bias: Bias | None, walker: int) -> Path:
@@ -67,44 +67,38 @@ def _equilibrate(job: Job, bias: Bias | None, walker: int) -> Path:
     config = job.config
     total, per_piece = config.steps(config.equilibration), max(1, config.steps(job.piece))
     path = job.folder(walker) / "equilibration.npz"
-    final = job.folder(walker) / "equilibrated.chk"
-    if final.exists():
-        return final
-    saved = dynamics.load_progress(path)
+    saved = load_progress(path) if path.exists() else None
     done = int(saved["steps"]) if saved else 0
-    while True:
-        context, _ = _production_context(job, bias, walker, done, equilibrating=True)
+    while saved is None or done < total:
+        simulation, _ = _production(job, bias, walker, done, equilibrating=True)
         with naming(walker, config):
             if saved is None:
-                _start_production(job, context, bias, walker)
+                _start(job, simulation, bias, walker)
             else:
-                dynamics.restore(context, saved["checkpoint"].tobytes(), path)
+                simulation.restore(saved, path)
             steps = min(per_piece, total - done)
-            context.getIntegrator().step(steps)
+            simulation.step(steps)
         done += steps
-        if done >= total:
-            break
-        dynamics.save_progress(path, context, steps=done)
-        saved = dynamics.load_progress(path)
-    with atomic_path(final) as temporary:
-        temporary.write_bytes(context.createCheckpoint())
-    path.unlink(missing_ok=True)
-    return final
+        simulation.save(path, steps=done)
+        saved = load_progress(path)
+    return path
 
 
-def _start_production(job: Job, context: openmm.Context, bias: Bias | None, walker: int) -> None:
+def _start(job: Job, simulation: Dynamics, bias: Bias | None, walker: int) -> None:
+    seed = seed_of(job.config, walker, 3)
     if isinstance(bias, TorsionBias | GridBias):
         with np.load(job.start_path(walker)) as data:
             positions, box = data["positions"], data.get("box")
-        start_walker(job, context, walker, positions, box, 3, minimise=False)
+        simulation.start(positions, box, seed, minimise=False)
     else:
         positions = job.starts[walker % len(job.starts)]
-        start_walker(job, context, walker, positions, None, 3)
+        simulation.start(positions, job.atomistic.box, seed, job.minimise)
 
 
-def _production_context(
+def _production(
     job: Job, bias: Bias | None, walker: int, part: int, equilibrating: bool
-) -> tuple[openmm.Context, openmm.Force | None]:
+) -> tuple[Dynamics, openmm.Force | None]:
+    """Return a simulation under the static bias, and the bias's force."""
     config = job.config
     force: openmm.Force | None = None
     if isinstance(bias, TorsionBias):
@@ -114,23 +108,23 @@ def _production_context(
     elif bias is not None:
         force = bias.force(walker % bias.n_windows, job.periodic)
     if force is not None:
-        force.setForceGroup(dynamics.BIAS_GROUP)
-    context = dynamics.make_context(
+        force.setForceGroup(BIAS_GROUP)
+    simulation = Dynamics(
         config,
         job.atomistic.system,
         config.walker_temperature(walker),
-        dynamics.seed_of(config, walker, 2),
+        seed_of(config, walker, 2),
         forces=() if force is None else (force,),
-        barostat_seed=dynamics.seed_of(config, walker, 7 if equilibrating else 8, part),
+        barostat_seed=seed_of(config, walker, 7 if equilibrating else 8, part),
         thermostat=equilibrating or config.ensemble != "nve",
     )
-    return context, force
+    return simulation, force
 
 
 def _record_block(
     job: Job,
     force_map: ForceMap,
-    context: openmm.Context,
+    simulation: Dynamics,
     force: openmm.Force | None,
     walker: int,
     block: int,
@@ -148,7 +142,7 @@ def _record_block(
     with atom_writer(path, job.mapping.atomistic, job.constraints) as write:
         for n_frames in _chunks(job.blocks()[block], job.mapping.n_atoms):
             atoms, bias_energies, variables = _atom_frames(
-                job, context, force, walker, n_frames, tick
+                job, simulation, force, walker, n_frames, tick
             )
             write(atoms)
             frames = _map_frames(job, force_map, atoms, bias_energies)
@@ -162,8 +156,7 @@ def _record_block(
             open(temporary, "wb") as handle,
         ):
             np.save(handle, np.concatenate(values))
-    with atomic_path(job.block_path(walker, block, ".chk")) as temporary:
-        temporary.write_bytes(context.createCheckpoint())
+    simulation.save(job.block_path(walker, block, CHECKPOINT))
     write_dataset(
         job.block_path(walker, block),
         job.mapping,
@@ -182,14 +175,14 @@ def _chunks(n_frames: int, n_atoms: int) -> Iterator[int]:
 
 def _atom_frames(
     job: Job,
-    context: openmm.Context,
+    simulation: Dynamics,
     force: openmm.Force | None,
     walker: int,
     n_frames: int,
     tick: Tick,
 ) -> tuple[AtomFrames, np.ndarray, np.ndarray]:
     """Simulate frames: atoms without the bias, energies of the bias and its variables."""
-    config = job.config
+    config, context = job.config, simulation.context
     steps = config.steps(config.frame_interval)
     positions = np.empty((n_frames, job.mapping.n_atoms, 3))
     forces = np.empty_like(positions)
@@ -197,20 +190,18 @@ def _atom_frames(
     energies, bias_energies = np.empty(n_frames), np.zeros(n_frames)
     values = []
     for frame in range(n_frames):
-        context.getIntegrator().step(steps)
-        state = context.getState(
-            positions=True, forces=True, energy=True, groups=dynamics.PHYSICAL_GROUPS
-        )
-        energies[frame] = dynamics.energy_of(state)
+        simulation.step(steps)
+        state = context.getState(positions=True, forces=True, energy=True, groups=PHYSICAL_GROUPS)
+        energies[frame] = energy_of(state)
         if not np.isfinite(energies[frame]):
             raise FloatingPointError(f"the potential energy is {energies[frame]}")
         positions[frame] = state.getPositions(asNumpy=True)._value
-        forces[frame] = dynamics.forces_of(state)
+        forces[frame] = forces_of(state)
         if boxes is not None:
-            boxes[frame] = dynamics.box_of(state)
+            boxes[frame] = box_of(state)
         if force is not None:
-            group = {dynamics.BIAS_GROUP}
-            bias_energies[frame] = dynamics.energy_of(context.getState(energy=True, groups=group))
+            group = {BIAS_GROUP}
+            bias_energies[frame] = energy_of(context.getState(energy=True, groups=group))
         if isinstance(force, openmm.CustomCVForce):
             values.append(force.getCollectiveVariableValues(context))
         tick(config.frame_interval)
