@@ -460,3 +460,7 @@ def test_verdicts() -> None:
         (150.0, "leaves 50%"),
     ):
         assert words in verdict({**numbers, "val_loss": loss, "above_floor": loss - 100.0})
+    linear = {**numbers, "val_loss": 150.0, "above_floor": 50.0, "closed_form": True}
+    assert "many-body" in verdict(linear) and "longer" not in verdict(linear)
+    unknown = {**numbers, "noise_floor": None, "val_loss": 150.0, "above_floor": None}
+    assert "takes 25.0% off" in verdict(unknown)

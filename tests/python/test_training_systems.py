@@ -311,6 +311,15 @@ def test_options_train(sources: list[str], tmp_path: Path, options: dict) -> Non
     load_network(folder)
 
 
+def test_a_loss_that_is_not_finite_ends_the_training(sources: list[str], tmp_path: Path) -> None:
+    config = settings(sources, tmp_path)
+    data = loaded(config)
+    module = ForceMatching(network(config, data), data, config, 10)
+    residuals = [np.full((len(s.validation), s.n_beads, 3), np.nan) for s in data.systems]
+    with pytest.raises(RuntimeError, match="not finite after epoch 4; use a smaller learning_rate"):
+        module.record(4, 1.0, residuals)
+
+
 def test_priors_are_trained_towards_the_forces(tmp_path: Path) -> None:
     """A prior fitted to frames without equilibrium is wrong; training finds the force constant."""
     mapping = chain_mapping("AA")

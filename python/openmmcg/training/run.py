@@ -207,7 +207,8 @@ def _fit(
         return
     if module.trained_priors is not None:
         _write_trained_priors(output, module)
-    summary = summarise(module.history, data, [*notes, *module.floors.notes])
+    solved = config.network == CLOSED_FORM
+    summary = summarise(module.history, data, [*notes, *module.floors.notes], solved)
     write_json(output / SUMMARY, summary)
 
 

@@ -13,7 +13,10 @@ from openmmcg.training.frames import SystemData, TrainingData
 
 
 def summarise(
-    history: Sequence[Mapping[str, float]], data: TrainingData, notes: Sequence[str] = ()
+    history: Sequence[Mapping[str, float]],
+    data: TrainingData,
+    notes: Sequence[str] = (),
+    closed_form: bool = False,
 ) -> dict[str, Any]:
     """Collect the numbers of the best epoch, losses in (kJ/mol/nm)^2.
 
@@ -25,6 +28,8 @@ def summarise(
         The frames.
     notes : sequence of str
         What to tell the user besides.
+    closed_form : bool, default False
+        Whether the weights are the solution already, so that longer training has no meaning.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def summarise(
             }
             for system in data.systems
         }
+    if closed_form:
+        result["closed_form"] = True
     if notes:
         result["notes"] = list(dict.fromkeys(notes))
     return result
@@ -88,10 +95,10 @@ def verdict(summary: Mapping[str, Any]) -> str:
         )
     if above <= 0.1 * learned:
         return "Little is left to learn: more frames or epochs would give a slightly better model."
-    return (
-        f"The network leaves {above / learned:.0%} of what the priors left to learn: train "
-        "longer, widen the network, or add frames."
-    )
+    cure = "train longer, widen the network, or add frames"
+    if summary.get("closed_form"):
+        cure = "sums over pairs cannot describe it; choose a network with many-body terms"
+    return f"The network leaves {above / learned:.0%} of what the priors left to learn: {cure}."
 
 
 def summary_text(summary: Mapping[str, Any], output: Path) -> str:
