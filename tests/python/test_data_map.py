@@ -276,3 +276,14 @@ def test_the_command_prints_the_comparison(tmp_path, trajectory, pdb, capsys):
     with Dataset.open(output) as data:
         assert data.force_map == "optimal"
         assert data.source["force_map_noise"]["uniform"] > 0
+
+
+def test_a_molecule_too_large_for_moments(tmp_path, trajectory, pdb, monkeypatch):
+    """The optimal map is refused; a uniform one is made without a comparison."""
+    monkeypatch.setattr("openmmcg.data.force_moments._LARGEST", 21)
+    path = write_trr(tmp_path / "a.trr", trajectory)
+    top = {"topology": str(pdb)}
+    with pytest.raises(ValueError, match="22 atoms, .* use the 'uniform' force map"):
+        map_trajectories(config_of(path, tmp_path, force_map="optimal", **top), progress=False)
+    with Dataset.open(map_trajectories(config_of(path, tmp_path, **top), progress=False)) as data:
+        assert data.source["force_map_noise"] is None

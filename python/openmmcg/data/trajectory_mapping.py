@@ -179,7 +179,13 @@ def _fit(
             )
         return fit_force_map(mapping, None, config.force_map, constraints), None
     marked = held_out_frames(count)
-    fit, held_out = ForceMoments(mapping, constraints), ForceMoments(mapping, constraints)
+    try:
+        fit, held_out = ForceMoments(mapping, constraints), ForceMoments(mapping, constraints)
+    except ValueError:
+        # A molecule too large to compare maps on can still be mapped; other errors come again.
+        if config.force_map == "optimal" or config.position_noise:
+            raise
+        return fit_force_map(mapping, None, config.force_map, constraints), None
     done = 0
     for part in parts:
         for rows, frames in part.pieces(every):

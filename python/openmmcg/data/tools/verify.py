@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from openmmcg.data.dataset import Dataset
 from openmmcg.data.frames import LAYOUT, Frames
-from openmmcg.mapping import Mapping
+from openmmcg.mapping import Mapping, apply_matrix
 from openmmcg.units import KB
 
 _SIGMAS = 6.0
@@ -154,9 +155,10 @@ def _gather(dataset: Dataset, frames: Frames, sums: _Sums) -> None:
     """Add the virial of every frame, relative to its mean value, and the net force."""
     molecules = dataset.molecules
     sizes = np.bincount(molecules)
-    member = np.eye(len(sizes))[molecules]
+    beads = np.arange(len(molecules))
+    mean = csr_array((1.0 / sizes[molecules], (molecules, beads)))
     positions, forces = (np.asarray(a, dtype=np.float64) for a in (frames.positions, frames.forces))
-    centres = np.einsum("nm,fnx->fmx", member / sizes, positions)
+    centres = apply_matrix(mean, positions)
     freedom = 3 * float(np.sum(sizes - 1))
     if freedom:
         virial = np.einsum("fnx,fnx->f", positions - centres[:, molecules], forces)
