@@ -110,6 +110,7 @@ class Stages:
                 encoding="name",
                 length=1.6 * scale,
                 frame_interval=0.06,
+                temperature=300.0,
                 bias="metadynamics",
                 bias_length=0.5 * scale,
                 seed=seed,
