@@ -24,7 +24,7 @@ from atom_files import (
 )
 from openmmcg import cli
 from openmmcg.data import Dataset, Units, fit_force_map, map_trajectories
-from openmmcg.data.all_atom import AtomFrames, atom_writer
+from openmmcg.data.sampling.all_atom import AtomFrames, atom_writer
 from openmmcg.mapping import Mapping, topology_to_dict
 
 
@@ -158,7 +158,7 @@ def test_pieces_do_not_matter(tmp_path, trajectory, pdb, monkeypatch):
     path = write_trr(tmp_path / "a.trr", trajectory)
     results = []
     for size in (1, 12 * 22 * 7, 1 << 20):
-        monkeypatch.setattr("openmmcg.data.map_inputs._PIECE", size)
+        monkeypatch.setattr("openmmcg.data.trajectories.map_inputs._PIECE", size)
         config = config_of(
             path,
             tmp_path,
@@ -280,7 +280,7 @@ def test_the_command_prints_the_comparison(tmp_path, trajectory, pdb, capsys):
 
 def test_a_molecule_too_large_for_moments(tmp_path, trajectory, pdb, monkeypatch):
     """The optimal map is refused; a uniform one is made without a comparison."""
-    monkeypatch.setattr("openmmcg.data.force_moments._LARGEST", 21)
+    monkeypatch.setattr("openmmcg.data.force_maps.moments._LARGEST", 21)
     path = write_trr(tmp_path / "a.trr", trajectory)
     top = {"topology": str(pdb)}
     with pytest.raises(ValueError, match="22 atoms, .* use the 'uniform' force map"):

@@ -11,7 +11,7 @@ import openmm.app as app
 import pytest
 from openmm import unit
 from openmmcg.data import recipe, recipes
-from openmmcg.data.liquids import HEXANE_ATOMS, hexane_topology
+from openmmcg.data.systems.liquids import HEXANE_ATOMS, hexane_topology
 from openmmcg.mapping import Mapping
 
 KCAL = 4.184

@@ -20,14 +20,13 @@ from openmmcg.data import (
     TorsionBias,
     bias_path,
     effective_frames,
-    pilot,
     recipe,
     reweight,
     sample,
-    walker,
 )
-from openmmcg.data.bias import average, backbone_torsions, torsion_beads
 from openmmcg.data.frames import LAYOUT
+from openmmcg.data.sampling import pilot, walker
+from openmmcg.data.sampling.bias import average, backbone_torsions, torsion_beads
 from openmmcg.mapping import Mapping
 from openmmcg.mapping.topology import as_mdtraj
 

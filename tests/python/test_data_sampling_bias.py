@@ -27,9 +27,9 @@ from openmmcg.data import (
     sample,
     variables_path,
 )
-from openmmcg.data.grid_bias import WellTempered
-from openmmcg.data.umbrella import Umbrella, combined_weights
-from openmmcg.data.variables import read_variables
+from openmmcg.data.sampling.grid_bias import WellTempered
+from openmmcg.data.sampling.umbrella import Umbrella, combined_weights
+from openmmcg.data.sampling.variables import read_variables
 from openmmcg.mapping import Mapping
 from openmmcg.mapping.topology import as_mdtraj
 from sampling_systems import chain_topology, dimer

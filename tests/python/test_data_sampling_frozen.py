@@ -9,7 +9,7 @@ import openmm
 import pytest
 import yaml
 from openmmcg.data import Dataset, SampleConfig, recipe, sample
-from openmmcg.data.frozen import frozen_system
+from openmmcg.data.sampling.frozen import frozen_system
 from openmmcg.mapping import Mapping
 from sampling_systems import GAUSSIAN_SPRINGS, dimer, gaussian_chain
 from test_data_sampling_systems import assert_same_frames, config_of, kill_once

@@ -22,14 +22,13 @@ from openmmcg.data import (
     SampleConfig,
     atoms_path,
     fit_force_map,
-    pilot,
     recipe,
     sample,
-    walker,
 )
-from openmmcg.data.barostat import Barostat
 from openmmcg.data.frames import LAYOUT
-from openmmcg.data.user_systems import atomistic_system, start_positions
+from openmmcg.data.sampling import pilot, walker
+from openmmcg.data.sampling.barostat import Barostat
+from openmmcg.data.systems.user_systems import atomistic_system, start_positions
 from sampling_systems import argon, chain_topology, dimer, springs, write_files
 
 KB = 0.00831446261815324
@@ -398,7 +397,7 @@ def test_the_pilot_run_is_not_repeated(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("openmmcg.data.sampling.walkers.record", stop)
+        patch.setattr("openmmcg.data.sampling.run.walkers.record", stop)
         with pytest.raises(KeyboardInterrupt):
             sample(config, progress=False)
     stored = tmp_path / "ala.h5.parts" / "force-map.npz"

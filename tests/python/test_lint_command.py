@@ -15,8 +15,8 @@ from lint_molecules import chains, dimers, halves, mapped, peptide
 from openmm import app
 from openmmcg import cli
 from openmmcg.data import Dataset, Frames, fit_force_map, recipe, write_dataset
-from openmmcg.data.all_atom import AtomFrames, atom_writer
-from openmmcg.data.linting import LintConfig, lint_dataset
+from openmmcg.data.linting.command import LintConfig, lint_dataset
+from openmmcg.data.sampling.all_atom import AtomFrames, atom_writer
 from openmmcg.mapping import Mapping, lint
 from openmmcg.mapping.linting import (
     check_constraints,

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from openmmcg.data.bias import TorsionBias, effective_frames, reweight
-from openmmcg.data.config import SampleConfig
-from openmmcg.data.constraints import constraint_pairs, guess_constraints
 from openmmcg.data.converters import ConvertConfig, convert
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.force_maps import ForceMap, fit_force_map
-from openmmcg.data.force_moments import ForceMoments
-from openmmcg.data.frames import Frames
-from openmmcg.data.grid_bias import GridBias
-from openmmcg.data.linting import LintConfig, lint_command, lint_dataset
-from openmmcg.data.map_comparison import (
+from openmmcg.data.force_maps.comparison import (
     ForceMapComparison,
     compare_force_maps,
     compare_moments,
     held_out_frames,
 )
-from openmmcg.data.map_config import MapConfig
-from openmmcg.data.peptides import capped_alanine
-from openmmcg.data.sampling import atoms_path, bias_path, sample, variables_path
-from openmmcg.data.systems import AtomisticSystem, recipe, recipes
+from openmmcg.data.force_maps.constraints import constraint_pairs, guess_constraints
+from openmmcg.data.force_maps.fit import ForceMap, fit_force_map
+from openmmcg.data.force_maps.moments import ForceMoments
+from openmmcg.data.frames import Frames
+from openmmcg.data.linting.command import LintConfig, lint_command, lint_dataset
+from openmmcg.data.sampling.bias import TorsionBias, effective_frames, reweight
+from openmmcg.data.sampling.config import SampleConfig
+from openmmcg.data.sampling.grid_bias import GridBias
+from openmmcg.data.sampling.run import atoms_path, bias_path, sample, variables_path
+from openmmcg.data.systems.peptides import capped_alanine
+from openmmcg.data.systems.recipes import AtomisticSystem, recipe, recipes
 from openmmcg.data.tools import (
     MergeConfig,
     NoiseConfig,
@@ -34,7 +33,8 @@ from openmmcg.data.tools import (
     verify_dataset,
 )
 from openmmcg.data.trajectories import AtomTrajectory, Units, open_trajectory
-from openmmcg.data.trajectory_mapping import map_trajectories
+from openmmcg.data.trajectories.map_config import MapConfig
+from openmmcg.data.trajectories.mapping import map_trajectories
 from openmmcg.data.writing import dataset_writer, write_dataset
 
 __all__ = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import mdtraj as md
 import numpy as np
 
-from openmmcg.data.constraints import constraint_pairs
 from openmmcg.data.dataset import Dataset
+from openmmcg.data.force_maps.constraints import constraint_pairs
 from openmmcg.mapping.linting import hydrogen_constraints
 
 

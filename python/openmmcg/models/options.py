@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from openmmcg.models.edge_types import EDGE_TYPE_COUNT
 from openmmcg.models.radial import BASES, ENVELOPES, BesselBasis, ExpNormBasis, RadialBasis
@@ -76,7 +77,7 @@ def full_ranges(network: str, ranges: Ranges | None, cutoff: float) -> list[list
 
 def radial_basis(
     network: str, kind: str, count: int, cutoff: float, ranges: Ranges | None, envelope: str
-) -> RadialBasis | BesselBasis | ExpNormBasis:
+) -> tuple[RadialBasis | BesselBasis | ExpNormBasis, dict[str, Any]]:
     """Make a radial basis from hyperparameters.
 
     Parameters
@@ -96,7 +97,9 @@ def radial_basis(
 
     Returns
     -------
-    RadialBasis, BesselBasis or ExpNormBasis
+    basis : RadialBasis, BesselBasis or ExpNormBasis
+    record : dict
+        The hyperparameters with which `openmmcg.models.build` makes the same.
 
     Raises
     ------
@@ -105,11 +108,14 @@ def radial_basis(
     """
     check_choice(network, "basis", kind, BASES)
     check_choice(network, "envelope", envelope, ENVELOPES)
+    record = {"rbf": count, "ranges": None, "basis": kind, "envelope": envelope}
     if kind == "gaussian":
-        return RadialBasis(count, cutoff, full_ranges(network, ranges, cutoff), envelope)
+        spans = full_ranges(network, ranges, cutoff)
+        return RadialBasis(count, cutoff, spans, envelope), {**record, "ranges": spans}
     if ranges is not None:
         raise ValueError(
             f"{network} takes ranges for each edge type with the basis gaussian only, but it is "
             f"{kind}; leave them out."
         )
-    return (BesselBasis if kind == "bessel" else ExpNormBasis)(count, cutoff, envelope)
+    functions = BesselBasis if kind == "bessel" else ExpNormBasis
+    return functions(count, cutoff, envelope), record

@@ -47,7 +47,7 @@ def noise_mixture(forces: np.ndarray, sigma: float, temperature: float) -> np.nd
         a = N / (N + <F^2>),  N = (kT / sigma)^2
 
     has the least mean square; means are over components (Durumeric et al., Nat. Commun. 2026,
-    10.1038/s41467-026-70818-0; see `openmmcg.data.force_maps` for mixing at the atoms).
+    10.1038/s41467-026-70818-0; see `openmmcg.data.force_maps.fit` for mixing at the atoms).
 
     Parameters
     ----------

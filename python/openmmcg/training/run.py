@@ -121,7 +121,7 @@ def _train_once(config: TrainConfig, output: Path, fold: Fold | None, progress: 
 
 def _lint(config: TrainConfig, progress: bool) -> None:
     """Print what the lint finds wrong with the mappings; raise ValueError if it is an error."""
-    from openmmcg.data.linting import lint_dataset
+    from openmmcg.data.linting.command import lint_dataset
     from openmmcg.mapping.linting import ERROR, INFO
 
     kinds = DEFAULT_KINDS if config.priors is None else config.priors

@@ -2,7 +2,7 @@
 
 Run ``python make_structures.py [NAME ...]``; all seeds are fixed. Peptides are
 written as PDB files, liquids as compressed arrays of positions and box (see
-`openmmcg.data.liquids`). One liquid takes minutes on one core.
+`openmmcg.data.systems.liquids`). One liquid takes minutes on one core.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import openmm
 import openmm.app as app
 from openmm import unit
-from openmmcg.data import liquids
+from openmmcg.data.systems import liquids
 from openmmcg.mapping.topology import as_mdtraj
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.map_comparison import held_out_frames
+from openmmcg.data.force_maps.comparison import held_out_frames
 from openmmcg.data.tools.common import derived, new_output
 from openmmcg.data.writing import complete_file
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from openmmcg.models.base import CGNetwork
 from openmmcg.models.edge_types import EDGE_TYPE_COUNT
-from openmmcg.models.options import Ranges, check_sizes, full_ranges, radial_basis
+from openmmcg.models.options import Ranges, check_sizes, radial_basis
 from openmmcg.models.radial import distances
 
 
@@ -109,14 +109,11 @@ class MACE(CGNetwork):
                 "A chiral MACE needs two interactions and hidden_l of at least 1, but they are "
                 f"{interactions} and {hidden_l}."
             )
-        functions = radial_basis("MACE", basis, rbf, cutoff, ranges, envelope)
+        functions, radial = radial_basis("MACE", basis, rbf, cutoff, ranges, envelope)
         hyperparameters = {
             "width": width,
             "interactions": interactions,
-            "rbf": rbf,
-            "ranges": full_ranges("MACE", ranges, cutoff) if basis == "gaussian" else None,
-            "basis": basis,
-            "envelope": envelope,
+            **radial,
             "correlation": correlation,
             "max_l": max_l,
             "hidden_l": hidden_l,

@@ -10,37 +10,7 @@ from torch import Tensor, nn
 from openmmcg.models.chirality import TripleProducts
 from openmmcg.models.directional import DirectionalNetwork
 from openmmcg.models.filters import Filters
-from openmmcg.models.options import Ranges, check_sizes, full_ranges, radial_basis
-
-
-class FirstMessage(nn.Module):
-    """Messages while the vectors are all zero still: `Message` without its last term.
-
-    Parameters
-    ----------
-    width : int
-        Number of features.
-    """
-
-    parts = 2
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.sender = nn.Sequential(
-            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, self.parts * width)
-        )
-
-    def forward(
-        self, scalars: Tensor, vectors: Tensor, pairs: Tensor, directions: Tensor, filters: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Scalars (N, F, width) and vectors (N, F, 3, width); filters (P, F, 2 width)."""
-        sent = self.sender(scalars).index_select(0, pairs[1]) * filters
-        to_scalars, along_directions = sent.chunk(2, -1)
-        to_vectors = directions.unsqueeze(-1) * along_directions.unsqueeze(-2)
-        return (
-            scalars.index_add(0, pairs[0], to_scalars),
-            vectors.index_add(0, pairs[0], to_vectors),
-        )
+from openmmcg.models.options import Ranges, check_sizes, radial_basis
 
 
 class Message(nn.Module):
@@ -74,6 +44,30 @@ class Message(nn.Module):
         to_vectors = directions.unsqueeze(-1) * along_directions.unsqueeze(-2)
         senders = vectors.index_select(0, pairs[1])
         to_vectors = to_vectors + senders * along_vectors.unsqueeze(-2)
+        return (
+            scalars.index_add(0, pairs[0], to_scalars),
+            vectors.index_add(0, pairs[0], to_vectors),
+        )
+
+
+class FirstMessage(Message):
+    """Messages while the vectors are all zero still: `Message` without its last term.
+
+    Parameters
+    ----------
+    width : int
+        Number of features.
+    """
+
+    parts = 2
+
+    def forward(
+        self, scalars: Tensor, vectors: Tensor, pairs: Tensor, directions: Tensor, filters: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scalars (N, F, width) and vectors (N, F, 3, width); filters (P, F, 2 width)."""
+        sent = self.sender(scalars).index_select(0, pairs[1]) * filters
+        to_scalars, along_directions = sent.chunk(2, -1)
+        to_vectors = directions.unsqueeze(-1) * along_directions.unsqueeze(-2)
         return (
             scalars.index_add(0, pairs[0], to_scalars),
             vectors.index_add(0, pairs[0], to_vectors),
@@ -202,14 +196,11 @@ class PaiNN(DirectionalNetwork):
         chiral: bool = False,
     ) -> None:
         check_sizes("PaiNN", width=(width, 1), interactions=(interactions, 1), rbf=(rbf, 2))
-        functions = radial_basis("PaiNN", basis, rbf, cutoff, ranges, envelope)
+        functions, radial = radial_basis("PaiNN", basis, rbf, cutoff, ranges, envelope)
         hyperparameters = {
             "width": width,
             "interactions": interactions,
-            "rbf": rbf,
-            "ranges": full_ranges("PaiNN", ranges, cutoff) if basis == "gaussian" else None,
-            "basis": basis,
-            "envelope": envelope,
+            **radial,
             "chiral": chiral,
         }
         super().__init__(bead_types, cutoff, hyperparameters)

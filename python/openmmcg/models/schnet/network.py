@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from openmmcg.models.base import CGNetwork
 from openmmcg.models.chirality import TripleProducts
 from openmmcg.models.filters import Filters
-from openmmcg.models.options import Ranges, check_sizes, full_ranges, radial_basis
+from openmmcg.models.options import Ranges, check_sizes, radial_basis
 from openmmcg.models.radial import distances
 from openmmcg.models.template import PairTemplate
 
@@ -87,14 +87,11 @@ class SchNet(CGNetwork):
         chiral: bool = False,
     ) -> None:
         check_sizes("SchNet", width=(width, 1), interactions=(interactions, 1), rbf=(rbf, 2))
-        functions = radial_basis("SchNet", basis, rbf, cutoff, ranges, envelope)
+        functions, radial = radial_basis("SchNet", basis, rbf, cutoff, ranges, envelope)
         hyperparameters = {
             "width": width,
             "interactions": interactions,
-            "rbf": rbf,
-            "ranges": full_ranges("SchNet", ranges, cutoff) if basis == "gaussian" else None,
-            "basis": basis,
-            "envelope": envelope,
+            **radial,
             "chiral": chiral,
         }
         super().__init__(bead_types, cutoff, hyperparameters)

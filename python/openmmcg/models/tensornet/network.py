@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from openmmcg.models.directional import DirectionalNetwork
-from openmmcg.models.options import Ranges, check_sizes, full_ranges, radial_basis
+from openmmcg.models.options import Ranges, check_sizes, radial_basis
 from openmmcg.models.radial import envelope as envelope_of
 from openmmcg.models.tensornet.layers import SELF, Interaction, TensorEmbedding
 from openmmcg.models.tensornet.tensors import TensorAlgebra
@@ -63,14 +63,11 @@ class TensorNet(DirectionalNetwork):
         chiral: bool = False,
     ) -> None:
         check_sizes("TensorNet", width=(width, 2), interactions=(interactions, 0), rbf=(rbf, 2))
-        functions = radial_basis("TensorNet", basis, rbf, cutoff, ranges, envelope)
+        functions, radial = radial_basis("TensorNet", basis, rbf, cutoff, ranges, envelope)
         hyperparameters = {
             "width": width,
             "interactions": interactions,
-            "rbf": rbf,
-            "ranges": full_ranges("TensorNet", ranges, cutoff) if basis == "gaussian" else None,
-            "basis": basis,
-            "envelope": envelope,
+            **radial,
             "chiral": chiral,
         }
         super().__init__(bead_types, cutoff, hyperparameters)

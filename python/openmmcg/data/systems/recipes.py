@@ -87,7 +87,7 @@ Recipe = Callable[[str, "float | None"], AtomisticSystem]
 
 
 def _recipes() -> dict[str, Recipe]:
-    from openmmcg.data import liquids, peptides
+    from openmmcg.data.systems import liquids, peptides
 
     return {**peptides.RECIPES, **liquids.RECIPES}
 

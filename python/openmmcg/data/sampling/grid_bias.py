@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import openmm
 
-from openmmcg.data.bias import GRID
-from openmmcg.data.dynamics import energy_of
-from openmmcg.data.variables import Variable
+from openmmcg.data.sampling.bias import GRID
+from openmmcg.data.sampling.dynamics import energy_of
+from openmmcg.data.sampling.variables import Variable
 from openmmcg.files import write_npz
 from openmmcg.units import KB
 
@@ -37,7 +37,7 @@ class GridBias:
     periodic : bool
         Whether all variables are periodic; then the last point of an axis repeats the first.
     variables : list of dict
-        What the variables are, see `openmmcg.data.variables`.
+        What the variables are, see `openmmcg.data.sampling.variables`.
     """
 
     energies: np.ndarray

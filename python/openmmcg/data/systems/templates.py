@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from openmmcg.data.constraints import cluster_roots
+from openmmcg.data.force_maps.constraints import cluster_roots
 from openmmcg.mapping import Mapping
 
 

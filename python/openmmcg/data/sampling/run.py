@@ -17,24 +17,24 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from openmmcg.data import metadynamics
-from openmmcg.data import walker as walkers
-from openmmcg.data.bias import TorsionBias, average, effective_frames, torsion_beads
-from openmmcg.data.bias import backbone_torsions as find_torsions
-from openmmcg.data.config import SampleConfig
-from openmmcg.data.constraints import constraint_pairs
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.dynamics import platform_of
-from openmmcg.data.frozen import frozen_system
-from openmmcg.data.grid_bias import GridBias
-from openmmcg.data.job import Job, Tick
-from openmmcg.data.merging import merge
-from openmmcg.data.pilot import job_force_map
+from openmmcg.data.force_maps.constraints import constraint_pairs
 from openmmcg.data.provenance import versions
-from openmmcg.data.systems import AtomisticSystem
-from openmmcg.data.umbrella import Umbrella
-from openmmcg.data.user_systems import atomistic_system, start_positions
-from openmmcg.data.variables import read_variables
+from openmmcg.data.sampling import metadynamics
+from openmmcg.data.sampling import walker as walkers
+from openmmcg.data.sampling.bias import TorsionBias, average, effective_frames, torsion_beads
+from openmmcg.data.sampling.bias import backbone_torsions as find_torsions
+from openmmcg.data.sampling.config import SampleConfig
+from openmmcg.data.sampling.dynamics import platform_of
+from openmmcg.data.sampling.frozen import frozen_system
+from openmmcg.data.sampling.grid_bias import GridBias
+from openmmcg.data.sampling.job import Job, Tick
+from openmmcg.data.sampling.merging import merge
+from openmmcg.data.sampling.pilot import job_force_map
+from openmmcg.data.sampling.umbrella import Umbrella
+from openmmcg.data.sampling.variables import read_variables
+from openmmcg.data.systems.recipes import AtomisticSystem
+from openmmcg.data.systems.user_systems import atomistic_system, start_positions
 from openmmcg.files import atomic_path
 from openmmcg.mapping import Mapping, load_mapping
 

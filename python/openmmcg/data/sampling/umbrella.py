@@ -10,7 +10,7 @@ import openmm
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from openmmcg.data.variables import Variable
+from openmmcg.data.sampling.variables import Variable
 from openmmcg.units import KB
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openmmcg.data.dynamics import BIAS_GROUP, Dynamics, load_progress, seed_of
-from openmmcg.data.grid_bias import GridBias, WellTempered
-from openmmcg.data.job import Job, Tick, naming
+from openmmcg.data.sampling.dynamics import BIAS_GROUP, Dynamics, load_progress, seed_of
+from openmmcg.data.sampling.grid_bias import GridBias, WellTempered
+from openmmcg.data.sampling.job import Job, Tick, naming
 from openmmcg.files import write_npz
 
 

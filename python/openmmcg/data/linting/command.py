@@ -9,8 +9,8 @@ from pathlib import Path
 import mdtraj as md
 
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.lint_inputs import read_atoms
-from openmmcg.data.lint_tables import print_findings
+from openmmcg.data.linting.inputs import read_atoms
+from openmmcg.data.linting.tables import print_findings
 from openmmcg.files import atomic_path
 from openmmcg.mapping import Finding, Mapping, lint, load_mapping
 from openmmcg.mapping.linting import (

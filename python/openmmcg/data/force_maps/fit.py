@@ -23,15 +23,15 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from openmmcg.data.force_blocks import (
+from openmmcg.data.force_maps.blocks import (
     check_given,
     force_block,
     mean_square,
     mixed_block,
     refuse_split,
 )
-from openmmcg.data.force_moments import ForceMoments
-from openmmcg.data.templates import assemble, assemble_square, molecule_templates
+from openmmcg.data.force_maps.moments import ForceMoments
+from openmmcg.data.systems.templates import assemble, assemble_square, molecule_templates
 from openmmcg.mapping import Mapping
 from openmmcg.mapping.transform import Product
 from openmmcg.units import KB

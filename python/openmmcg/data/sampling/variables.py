@@ -32,7 +32,7 @@ import mdtraj as md
 import numpy as np
 import openmm
 
-from openmmcg.data.structures import read_structure
+from openmmcg.data.systems.structures import read_structure
 from openmmcg.mapping import Mapping
 
 POINTS = {"torsion": 4, "angle": 3, "distance": 2}

@@ -82,7 +82,7 @@ class SampleConfig:
         these biases then stays on during the production; or "umbrella": harmonic restraints.
         Forces and energies are recorded without the bias, and weights undo it.
     variables : list of dict or None
-        Collective variables of the bias, see `openmmcg.data.variables`; metadynamics without
+        Collective variables of the bias, see `openmmcg.data.sampling.variables`; metadynamics without
         them acts on the one (phi, psi) of a capped amino acid.
     bias_length : float
         Metadynamics per walker, ns.

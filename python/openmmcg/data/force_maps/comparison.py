@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from openmmcg.data.force_blocks import (
+from openmmcg.data.force_maps.blocks import (
     force_block,
     has_shared_atoms,
     mean_square,
     split_clusters,
 )
-from openmmcg.data.force_moments import ForceMoments
+from openmmcg.data.force_maps.moments import ForceMoments
 from openmmcg.mapping import Mapping
 
 _BLOCKS = 5

@@ -6,7 +6,7 @@ import glob
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from openmmcg.data.force_maps import KINDS
+from openmmcg.data.force_maps.fit import KINDS
 
 
 @dataclass(frozen=True)

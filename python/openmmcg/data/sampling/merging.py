@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from openmmcg.data.all_atom import merge_atoms
-from openmmcg.data.bias import reweight
 from openmmcg.data.dataset import Dataset
-from openmmcg.data.job import Job
-from openmmcg.data.umbrella import Umbrella, combined_weights
+from openmmcg.data.sampling.all_atom import merge_atoms
+from openmmcg.data.sampling.bias import reweight
+from openmmcg.data.sampling.job import Job
+from openmmcg.data.sampling.umbrella import Umbrella, combined_weights
 from openmmcg.data.writing import dataset_writer
 from openmmcg.files import write_npz
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from openmmcg.data.force_moments import ForceMoments
-from openmmcg.data.templates import Template, assemble
+from openmmcg.data.force_maps.moments import ForceMoments
+from openmmcg.data.systems.templates import Template, assemble
 from openmmcg.mapping import Mapping
 
 _TOLERANCE = 1e-9

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import openmm
 
-from openmmcg.data.all_atom import AtomFrames, atom_writer
-from openmmcg.data.bias import TorsionBias
-from openmmcg.data.dynamics import (
+from openmmcg.data.force_maps.fit import ForceMap
+from openmmcg.data.frames import LAYOUT, Frames
+from openmmcg.data.sampling.all_atom import AtomFrames, atom_writer
+from openmmcg.data.sampling.bias import TorsionBias
+from openmmcg.data.sampling.dynamics import (
     BIAS_GROUP,
     PHYSICAL_GROUPS,
     Dynamics,
@@ -26,12 +28,10 @@ from openmmcg.data.dynamics import (
     load_progress,
     seed_of,
 )
-from openmmcg.data.force_maps import ForceMap
-from openmmcg.data.frames import LAYOUT, Frames
-from openmmcg.data.frozen import FrozenBeads
-from openmmcg.data.grid_bias import GridBias
-from openmmcg.data.job import Job, Tick, naming
-from openmmcg.data.umbrella import Umbrella
+from openmmcg.data.sampling.frozen import FrozenBeads
+from openmmcg.data.sampling.grid_bias import GridBias
+from openmmcg.data.sampling.job import Job, Tick, naming
+from openmmcg.data.sampling.umbrella import Umbrella
 from openmmcg.data.writing import write_dataset
 from openmmcg.files import atomic_path
 

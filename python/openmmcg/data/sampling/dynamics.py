@@ -16,8 +16,8 @@ import numpy as np
 import openmm
 from openmm import unit
 
-from openmmcg.data.barostat import INTERVAL, Barostat
-from openmmcg.data.config import SampleConfig
+from openmmcg.data.sampling.barostat import INTERVAL, Barostat
+from openmmcg.data.sampling.config import SampleConfig
 from openmmcg.files import write_npz
 
 BIAS_GROUP = 31

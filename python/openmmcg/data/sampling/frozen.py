@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 import openmm
 
-from openmmcg.data.all_atom import AtomFrames
-from openmmcg.data.config import MEAN_BLOCKS, SampleConfig
-from openmmcg.data.dynamics import Dynamics, energy_of, forces_of, seed_of
-from openmmcg.data.force_maps import ForceMap
+from openmmcg.data.force_maps.fit import ForceMap
 from openmmcg.data.frames import Frames
+from openmmcg.data.sampling.all_atom import AtomFrames
+from openmmcg.data.sampling.config import MEAN_BLOCKS, SampleConfig
+from openmmcg.data.sampling.dynamics import Dynamics, energy_of, forces_of, seed_of
 from openmmcg.mapping import Mapping
 
 

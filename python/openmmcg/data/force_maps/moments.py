@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openmmcg.data.templates import molecule_templates
+from openmmcg.data.systems.templates import molecule_templates
 from openmmcg.mapping import Mapping
 
 _PIECE = 1 << 22
@@ -32,7 +32,7 @@ class ForceMoments:
     Raises
     ------
     ValueError
-        As `openmmcg.data.templates.molecule_templates`, or if a molecule is too large.
+        As `openmmcg.data.systems.templates.molecule_templates`, or if a molecule is too large.
     """
 
     def __init__(self, mapping: Mapping, constraints: np.ndarray | None = None) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import openmm
 import openmm.app as app
 
-from openmmcg.data.config import SampleConfig
-from openmmcg.data.structures import read_structure
-from openmmcg.data.systems import AtomisticSystem, create_system, recipe
+from openmmcg.data.sampling.config import SampleConfig
+from openmmcg.data.systems.recipes import AtomisticSystem, create_system, recipe
+from openmmcg.data.systems.structures import read_structure
 
 
 def atomistic_system(config: SampleConfig) -> AtomisticSystem:

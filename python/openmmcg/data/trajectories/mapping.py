@@ -12,16 +12,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from openmmcg.data.force_maps import ForceMap, fit_force_map
-from openmmcg.data.force_moments import ForceMoments
-from openmmcg.data.frames import Frames
-from openmmcg.data.map_comparison import (
+from openmmcg.data.force_maps.comparison import (
     ForceMapComparison,
     compare_moments,
     held_out_frames,
 )
-from openmmcg.data.map_config import MapConfig
-from openmmcg.data.map_inputs import (
+from openmmcg.data.force_maps.fit import ForceMap, fit_force_map
+from openmmcg.data.force_maps.moments import ForceMoments
+from openmmcg.data.frames import Frames
+from openmmcg.data.provenance import input_file, versions
+from openmmcg.data.trajectories import AtomFrames
+from openmmcg.data.trajectories.map_config import MapConfig
+from openmmcg.data.trajectories.map_inputs import (
     TrajectoryPart,
     check_atoms,
     every_nth,
@@ -29,8 +31,6 @@ from openmmcg.data.map_inputs import (
     find_topology,
     open_parts,
 )
-from openmmcg.data.provenance import input_file, versions
-from openmmcg.data.trajectories import AtomFrames
 from openmmcg.data.writing import dataset_writer
 from openmmcg.mapping import Mapping, load_mapping
 

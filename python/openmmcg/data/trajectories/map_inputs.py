@@ -12,11 +12,11 @@ import mdtraj as md
 import numpy as np
 from rich.console import Console
 
-from openmmcg.data.constraints import guess_constraints
+from openmmcg.data.force_maps.constraints import guess_constraints
 from openmmcg.data.inputs import read_constraints, read_topology
-from openmmcg.data.map_config import MapConfig
 from openmmcg.data.trajectories import AtomFrames, AtomTrajectory, Units, open_trajectory
 from openmmcg.data.trajectories.joined import JoinedTrajectory, read_energies
+from openmmcg.data.trajectories.map_config import MapConfig
 from openmmcg.mapping import Mapping
 
 _PIECE = 8 << 20

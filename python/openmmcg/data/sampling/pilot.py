@@ -8,10 +8,10 @@ import numpy as np
 from rich.console import Console
 from scipy import sparse
 
-from openmmcg.data.dynamics import Dynamics, forces_of, seed_of
-from openmmcg.data.force_maps import ForceMap, fit_force_map
-from openmmcg.data.job import PILOT, Job, naming
-from openmmcg.data.map_comparison import compare_force_maps
+from openmmcg.data.force_maps.comparison import compare_force_maps
+from openmmcg.data.force_maps.fit import ForceMap, fit_force_map
+from openmmcg.data.sampling.dynamics import Dynamics, forces_of, seed_of
+from openmmcg.data.sampling.job import PILOT, Job, naming
 from openmmcg.files import atomic_path
 
 PILOT_INTERVAL = 0.2  # ps; forces have forgotten each other

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import openmm
 
-from openmmcg.data.config import SampleConfig
-from openmmcg.data.systems import AtomisticSystem
-from openmmcg.data.variables import Variable
+from openmmcg.data.sampling.config import SampleConfig
+from openmmcg.data.sampling.variables import Variable
+from openmmcg.data.systems.recipes import AtomisticSystem
 from openmmcg.mapping import Mapping
 
 PILOT = 10**6

@@ -1,0 +1,1 @@
+"""Force maps: how forces on atoms become forces on beads."""

@@ -1,0 +1,1 @@
+"""The command `openmm-cg lint`: its inputs and tables."""

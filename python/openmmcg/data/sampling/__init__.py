@@ -1,0 +1,1 @@
+"""Reference sampling in OpenMM: from a System to a mapped dataset."""
