@@ -71,29 +71,30 @@ inline void multiplyTile(const Real* a, const Real* b, const Real* bias, Real* r
             store(result + r * width + c * LANES<Real>, total[r][c]);
 }
 
-template <class Real, int COLUMNS>
-inline void multiplyColumns(const Real* a, const Real* b, const Real* bias, Real* result, int rows, int width,
-                            bool accumulate) {
-    constexpr int TALL = 6;
-    int r = 0;
-    for (; r + TALL <= rows; r += TALL)
-        multiplyTile<Real, TALL, COLUMNS>(a + r * width, b, bias, result + r * width, width, accumulate);
-    for (; r + 2 <= rows; r += 2)
-        multiplyTile<Real, 2, COLUMNS>(a + r * width, b, bias, result + r * width, width, accumulate);
-    if (r < rows)
-        multiplyTile<Real, 1, COLUMNS>(a + r * width, b, bias, result + r * width, width, accumulate);
+/** Multiply up to ROWS rows, as many at a time as there are, so that b is read once. */
+template <class Real, int ROWS, int COLUMNS>
+inline void multiplyRows(const Real* a, const Real* b, const Real* bias, Real* result, int rows, int width,
+                         bool accumulate) {
+    for (; rows >= ROWS; rows -= ROWS) {
+        multiplyTile<Real, ROWS, COLUMNS>(a, b, bias, result, width, accumulate);
+        a += ROWS * width;
+        result += ROWS * width;
+    }
+    if constexpr (ROWS > 1)
+        if (rows > 0)
+            multiplyRows<Real, ROWS - 1, COLUMNS>(a, b, bias, result, rows, width, accumulate);
 }
 
 template <class Real>
 void multiply(const Real* a, const Real* b, const Real* bias, Real* result, int rows, int width, bool accumulate) {
     // Six rows by four (AVX-512) or two vectors, one row of b and one factor fill the registers.
-    constexpr int WIDE = VECTOR_BYTES == 64 ? 4 : 2, SPAN = LANES<Real>;
+    constexpr int TALL = 6, WIDE = VECTOR_BYTES == 64 ? 4 : 2, SPAN = LANES<Real>;
     int column = 0;
     auto offset = [&](const Real* start) { return start ? start + column : nullptr; };
     for (; column + WIDE * SPAN <= width; column += WIDE * SPAN)
-        multiplyColumns<Real, WIDE>(a, b + column, offset(bias), result + column, rows, width, accumulate);
+        multiplyRows<Real, TALL, WIDE>(a, b + column, offset(bias), result + column, rows, width, accumulate);
     for (; column < width; column += SPAN)
-        multiplyColumns<Real, 1>(a, b + column, offset(bias), result + column, rows, width, accumulate);
+        multiplyRows<Real, TALL, 1>(a, b + column, offset(bias), result + column, rows, width, accumulate);
 }
 
 /**
