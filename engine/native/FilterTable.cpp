@@ -25,20 +25,19 @@ FilterTable<Real>::FilterTable(const FilterFunctions& filters, int layers)
         spacings[e] = filters.getResolution(e) * FIRST_SPACING;
     for (int halvings = 0;; halvings++) {
         layOut(filters, spacings);
-        valueError = slopeError = 0;
-        bool fine = true;
+        double worst = 0;
         for (int e = 0; e < edgeTypes; e++) {
             fill(filters, e);
-            if (!check(filters, e)) {
+            double error = findError(filters, e);
+            if (error > 1)
                 spacings[e] /= 2;
-                fine = false;
-            }
+            worst = max(worst, error);
         }
-        if (fine)
+        if (worst <= 1)
             return;
         if (halvings == MAX_HALVINGS)
-            throw ModelError("The model's filters vary too quickly to be tabulated (error " + to_string(valueError) +
-                             "). Set the property 'runner' of the CGForce to 'torchscript'.");
+            throw ModelError("The model's filters vary too quickly to be tabulated (error " + to_string(worst) +
+                             " times what is tolerated). Set the property 'runner' of the CGForce to 'torchscript'.");
     }
 }
 
@@ -79,7 +78,7 @@ void FilterTable<Real>::fill(const FilterFunctions& filters, int edgeType) {
 }
 
 template <class Real>
-bool FilterTable<Real>::check(const FilterFunctions& filters, int edgeType) {
+double FilterTable<Real>::findError(const FilterFunctions& filters, int edgeType) const {
     const Grid& grid = grids[edgeType];
     int total = filters.getNumFeatures();
     vector<double> exact(3 * static_cast<size_t>(total));
@@ -110,9 +109,7 @@ bool FilterTable<Real>::check(const FilterFunctions& filters, int edgeType) {
     }
     double relativeValue = largestValue > 0 ? worstValue / largestValue : 0;
     double relativeSlope = largestSlope > 0 ? worstSlope / largestSlope : 0;
-    valueError = max(valueError, relativeValue);
-    slopeError = max(slopeError, relativeSlope);
-    return relativeValue <= VALUE_TOLERANCE && relativeSlope <= SLOPE_TOLERANCE;
+    return max(relativeValue / VALUE_TOLERANCE, relativeSlope / SLOPE_TOLERANCE);
 }
 
 template <class Real>

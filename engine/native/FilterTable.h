@@ -62,16 +62,6 @@ public:
      * @return false if the filter is zero at this distance; nothing is set then
      */
     bool locate(int edgeType, double distance, std::size_t& offset, Real* value, Real* slope) const;
-    /** The largest errors found when the table was checked, relative as the tolerances are. */
-    double getValueError() const {
-        return valueError;
-    }
-    double getSlopeError() const {
-        return slopeError;
-    }
-    std::size_t getNumBytes() const {
-        return data.size() * sizeof(Real);
-    }
 
 private:
     struct Grid {
@@ -82,13 +72,13 @@ private:
     static constexpr int TERMS = TABLE_ROWS<Real> / 2;
     void layOut(const FilterFunctions& filters, const std::vector<double>& spacings);
     void fill(const FilterFunctions& filters, int edgeType);
-    bool check(const FilterFunctions& filters, int edgeType);
+    /** The largest error between nodes as a multiple of what is tolerated. */
+    double findError(const FilterFunctions& filters, int edgeType) const;
     static void hermite(double s, double h, Real* value, Real* slope);
     int layers = 0, features = 0, width = 0;
     std::vector<Grid> grids;
     std::size_t layerStride = 0;
     AlignedVector<Real> data;
-    double valueError = 0, slopeError = 0;
 };
 
 } // namespace OpenMMCG

@@ -12,7 +12,6 @@ extern const Kernels<double> KERNELS_DOUBLE_avx2, KERNELS_DOUBLE_avx512;
 namespace {
 
 struct Choice {
-    std::string name;
     const Kernels<float>& single;
     const Kernels<double>& full;
 };
@@ -20,11 +19,11 @@ struct Choice {
 Choice choose() {
 #ifdef OPENMMCG_X86_KERNELS
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-        return {"AVX-512", KERNELS_FLOAT_avx512, KERNELS_DOUBLE_avx512};
+        return {KERNELS_FLOAT_avx512, KERNELS_DOUBLE_avx512};
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return {"AVX2", KERNELS_FLOAT_avx2, KERNELS_DOUBLE_avx2};
+        return {KERNELS_FLOAT_avx2, KERNELS_DOUBLE_avx2};
 #endif
-    return {"portable", KERNELS_FLOAT_portable, KERNELS_DOUBLE_portable};
+    return {KERNELS_FLOAT_portable, KERNELS_DOUBLE_portable};
 }
 
 const Choice& chosen() {
@@ -42,10 +41,6 @@ const Kernels<float>& getKernels<float>() {
 template <>
 const Kernels<double>& getKernels<double>() {
     return chosen().full;
-}
-
-std::string getInstructionSet() {
-    return chosen().name;
 }
 
 } // namespace OpenMMCG

@@ -2,7 +2,6 @@
 #define OPENMMCG_ENGINE_NATIVE_KERNELS_H_
 
 #include <cstddef>
-#include <string>
 
 namespace OpenMMCG {
 
@@ -64,9 +63,6 @@ struct Kernels {
 /** The kernels for this machine's processor. */
 template <class Real>
 const Kernels<Real>& getKernels();
-
-/** The instruction set that getKernels() chose. */
-std::string getInstructionSet();
 
 } // namespace OpenMMCG
 

@@ -80,7 +80,7 @@ private:
     }
 
     const Kernels<Real>& kernels;
-    int features, width, numTypes;
+    int width;
     FilterTable<Real> table;
     Rows embedding, firstSent, readoutWeights;
     double readoutBias;
@@ -103,8 +103,7 @@ template <class Real>
 Evaluator<Real>::Evaluator(const Weights& weights, double cutoff, int numInteractions, const RunnerOptions& options)
     : kernels(getKernels<Real>()), team(options.numThreads) {
     auto& types = weights.get("embedding.weight", {-1, -1});
-    numTypes = static_cast<int>(types.shape[0]);
-    features = static_cast<int>(types.shape[1]);
+    int numTypes = static_cast<int>(types.shape[0]), features = static_cast<int>(types.shape[1]);
     width = (features + FEATURE_PADDING - 1) / FEATURE_PADDING * FEATURE_PADDING;
     weights.get("filters.coefficients", {-1, -1, static_cast<int64_t>(features) * numInteractions});
     table = FilterTable<Real>(SchNetFilters(weights, cutoff), numInteractions);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,17 @@ from openmmcg.data.frames import (
     METADATA,
     OPTIONAL,
 )
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turn h5py's complaint about a file that it cannot open into a sentence (ValueError)."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"{path} is not an HDF5 file or is truncated ({error}); write it again."
+        ) from error
 
 
 def open_file(path: Path) -> h5py.File:
@@ -33,12 +46,8 @@ def open_file(path: Path) -> h5py.File:
         raise FileNotFoundError(
             f"No dataset {path}; `openmm-cg sample` and `openmm-cg map` write datasets."
         )
-    try:
+    with naming_damage(path):
         file = _open_growing(path)
-    except OSError as error:
-        raise ValueError(
-            f"{path} is not an HDF5 file or is truncated ({error}); write it again."
-        ) from error
     try:
         _check_format(file, path)
     except BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from openmmcg.units import KB
 
 if TYPE_CHECKING:
     from openmmcg.data import Dataset
+    from openmmcg.training.frames import SystemData
 
 
 def precisions(errors: Tensor) -> Tensor:
@@ -36,6 +37,19 @@ def precisions(errors: Tensor) -> Tensor:
         return torch.ones_like(errors)
     weights = 1.0 / (variances + middle)
     return (weights / weights.mean()).to(errors)
+
+
+def squared_residuals(system: SystemData, frames: Any, full_labels: bool) -> Tensor:
+    """Squares (f, N, 3) of the labels of some frames less the priors' forces, times weights.
+
+    `full_labels` tells whether the priors' forces are in the system's labels still.
+    """
+    labels = system.forces[frames]
+    if full_labels:
+        boxes = None if system.boxes is None else system.boxes[frames]
+        labels = labels - system.bound.forces(system.positions[frames], boxes)
+    squares = labels.double() ** 2
+    return squares if system.weights is None else squares * system.weights[frames]
 
 
 def noise_mixture(forces: np.ndarray, sigma: float, temperature: float) -> np.ndarray:

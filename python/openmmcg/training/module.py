@@ -17,7 +17,7 @@ from openmmcg.training.batches import Batch, Part, pair_lists
 from openmmcg.training.config import TrainConfig
 from openmmcg.training.floors import Floors
 from openmmcg.training.frames import TrainingData
-from openmmcg.training.labels import gaussian, noised
+from openmmcg.training.labels import gaussian, noised, squared_residuals
 from openmmcg.training.optimisation import optimisers
 
 _FEW_PARTS = 4
@@ -328,13 +328,7 @@ def _scale(data: TrainingData) -> float:
     total, count = 0.0, 0
     for system in data.systems:
         for frames in np.array_split(system.training, 1 + len(system.training) // 50_000):
-            labels = system.forces[frames]
-            if data.full_labels:
-                boxes = None if system.boxes is None else system.boxes[frames]
-                labels = labels - system.bound.forces(system.positions[frames], boxes)
-            squares = labels.double() ** 2
-            if system.weights is not None:
-                squares = squares * system.weights[frames]
+            squares = squared_residuals(system, frames, data.full_labels)
             total, count = total + float(squares.mean()) * squares.numel(), count + squares.numel()
     if total == 0:
         raise ValueError("All forces are those of the priors exactly; there is nothing to learn.")

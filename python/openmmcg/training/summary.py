@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from openmmcg.training.frames import SystemData, TrainingData
+from openmmcg.training.labels import squared_residuals
 
 
 def summarise(
@@ -141,12 +142,6 @@ def _prior_loss(system: SystemData, data: TrainingData) -> float:
     """Mean square of the labels less the fitted priors over the validation frames."""
     total = 0.0
     for frames in torch.from_numpy(system.validation).split(50_000):
-        labels = system.forces[frames]
-        if data.full_labels:
-            boxes = None if system.boxes is None else system.boxes[frames]
-            labels = labels - system.bound.forces(system.positions[frames], boxes)
-        squares = labels.double() ** 2
-        if system.weights is not None:
-            squares = squares * system.weights[frames]
+        squares = squared_residuals(system, frames, data.full_labels)
         total += float(squares.mean()) * len(frames)
     return total / len(system.validation)

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from openmmcg.data.dataset import Dataset
+from openmmcg.data.opening import naming_damage
 from openmmcg.data.trajectories.base import Arrays, AtomTrajectory, Units, expect_shapes
 from openmmcg.data.trajectories.units import force_factor, length_factor
 from openmmcg.files import atomic_path
@@ -43,12 +44,8 @@ class MlcgTrajectory(AtomTrajectory):
 
     def __init__(self, path: Path, given: Units, group: str | None, full_forces: bool) -> None:
         self.path = path
-        try:
+        with naming_damage(path):
             self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise ValueError(
-                f"{path} is not an HDF5 file or is truncated ({error}); write it again."
-            ) from error
         try:
             self._open(given, group, full_forces)
         except BaseException:

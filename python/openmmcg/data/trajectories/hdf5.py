@@ -11,6 +11,7 @@ import mdtraj as md
 import numpy as np
 
 from openmmcg.data.frames import FORMAT
+from openmmcg.data.opening import naming_damage
 from openmmcg.data.trajectories.base import (
     Arrays,
     AtomTrajectory,
@@ -53,12 +54,8 @@ class HDF5Trajectory(AtomTrajectory):
 
     def __init__(self, path: Path, given: Units) -> None:
         self.path = path
-        try:
+        with naming_damage(path):
             self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise ValueError(
-                f"{path} is not an HDF5 file or is truncated ({error}); write it again."
-            ) from error
         try:
             self._open(given)
         except BaseException:
