@@ -21,6 +21,7 @@ ATOMS = {
     "capped-alanine": 22,
     "capped-alanine-tip3p": 2035,
     "capped-alanine-vacuum": 22,
+    "capped-glycine": 19,
     "cln025": 175,
     "hexane": 2000,
     "water-spce": 1536,
@@ -76,7 +77,7 @@ def test_a_recipe_is_consistent(name):
     assert rigid > recipe(name, constraints="none").system.getNumConstraints() or "water" in name
 
 
-@pytest.mark.parametrize("name", ["capped-alanine", "cln025", "ace-ala15-nme"])
+@pytest.mark.parametrize("name", ["capped-alanine", "capped-glycine", "cln025", "ace-ala15-nme"])
 def test_peptides_are_made_of_l_amino_acids(name):
     made = recipe(name)
     for positions in (made.positions, *made.starts.values()):

@@ -235,6 +235,7 @@ def peptides() -> None:
     )
     write_peptide("ace-ala15-nme-helix", [("ALA", -60, -45)] * 15, "ACE-Ala15-NME, helix")
     write_peptide("ace-ala15-nme-extended", [("ALA", -135, 140)] * 15, "ACE-Ala15-NME, extended")
+    write_peptide("capped-glycine", [("GLY", -75, 75)], "ACE-Gly-NME")
 
 
 class Liquid:

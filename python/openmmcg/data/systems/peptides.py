@@ -24,12 +24,20 @@ def capped_alanine(
 
     Parameters and errors of all recipes are those of `openmmcg.data.recipe`.
     """
-    return _isolated("capped-alanine", "ACE-Ala-NME", OBC2, constraints, hydrogen_mass)
+    name = "capped-alanine"
+    return _isolated(name, name, "ACE-Ala-NME", OBC2, constraints, hydrogen_mass)
 
 
 def capped_alanine_vacuum(constraints: str, hydrogen_mass: float | None) -> AtomisticSystem:
     """Return ACE-Ala-NME (L) with Amber ff14SB in vacuum, 22 atoms."""
-    return _isolated("capped-alanine-vacuum", "ACE-Ala-NME", None, constraints, hydrogen_mass)
+    name = "capped-alanine"
+    return _isolated(f"{name}-vacuum", name, "ACE-Ala-NME", None, constraints, hydrogen_mass)
+
+
+def capped_glycine(constraints: str, hydrogen_mass: float | None) -> AtomisticSystem:
+    """Return ACE-Gly-NME with Amber ff14SB and OBC2 implicit water, 19 atoms."""
+    name = "capped-glycine"
+    return _isolated(name, name, "ACE-Gly-NME", OBC2, constraints, hydrogen_mass)
 
 
 def capped_alanine_tip3p(constraints: str, hydrogen_mass: float | None) -> AtomisticSystem:
@@ -56,20 +64,22 @@ def capped_alanine_tip3p(constraints: str, hydrogen_mass: float | None) -> Atomi
 
 def cln025(constraints: str, hydrogen_mass: float | None) -> AtomisticSystem:
     """Return CLN025 with Amber ff14SB and OBC2 implicit water, 175 atoms."""
-    what = "CLN025, ACE-Tyr-Tyr-Asp-Pro-Glu-Thr-Gly-Thr-Trp-Tyr-NME"
-    return _isolated("cln025", what, OBC2, constraints, hydrogen_mass, ("hairpin", "extended"))
+    name, what = "cln025", "CLN025, ACE-Tyr-Tyr-Asp-Pro-Glu-Thr-Gly-Thr-Trp-Tyr-NME"
+    starts = ("hairpin", "extended")
+    return _isolated(name, name, what, OBC2, constraints, hydrogen_mass, starts)
 
 
 def ace_ala15_nme(constraints: str, hydrogen_mass: float | None) -> AtomisticSystem:
     """Return ACE-Ala15-NME (L) with Amber ff14SB and OBC2 implicit water, 162 atoms."""
-    name = "ace-ala15-nme"
-    return _isolated(name, "ACE-Ala15-NME", OBC2, constraints, hydrogen_mass, ("helix", "extended"))
+    name, starts = "ace-ala15-nme", ("helix", "extended")
+    return _isolated(name, name, "ACE-Ala15-NME", OBC2, constraints, hydrogen_mass, starts)
 
 
 RECIPES = {
     "capped-alanine": capped_alanine,
     "capped-alanine-vacuum": capped_alanine_vacuum,
     "capped-alanine-tip3p": capped_alanine_tip3p,
+    "capped-glycine": capped_glycine,
     "cln025": cln025,
     "ace-ala15-nme": ace_ala15_nme,
 }
@@ -77,17 +87,21 @@ RECIPES = {
 
 def _isolated(
     name: str,
+    structure: str,
     description: str,
     solvent: str | None,
     constraints: str,
     hydrogen_mass: float | None,
     starts: tuple[str, ...] = (),
 ) -> AtomisticSystem:
-    """Return a molecule without periodic box; the first of `starts` is where it starts."""
+    """Return a molecule without periodic box; the first of `starts` is where it starts.
+
+    Its structures are in ``STRUCTURE-START.pdb``, or in ``STRUCTURE.pdb`` if it has one start.
+    """
     import openmm.app as app
 
-    structures = [_structure(f"{name}-{start}") for start in starts]
-    topology, positions = structures[0] if starts else _structure("capped-alanine")
+    structures = [_structure(f"{structure}-{start}") for start in starts]
+    topology, positions = structures[0] if starts else _structure(structure)
     force_field = app.ForceField(PROTEIN, *([solvent] if solvent else []))
     where = "OBC2 implicit solvent" if solvent else "vacuum"
     return AtomisticSystem(
