@@ -21,6 +21,7 @@ from rich.table import Table
 
 import openmmcg
 from openmmcg.settings import json_schema
+from openmmcg.tables import flat, markdown_table
 
 ERROR = 2
 _UNKNOWN = re.compile(
@@ -128,7 +129,7 @@ STAGES = {
 FILE_COMMANDS = {
     "verify": "Check that a model file gives the same forces without this package, or that a dataset "
     "is whole and its forces fit its positions and temperature.",
-    "info": "Show what a model file or dataset holds.",
+    "info": "Show what a model file or dataset holds; with --markdown as a page.",
 }
 
 
@@ -238,6 +239,8 @@ def _parser(given: Sequence[str]) -> jsonargparse.ArgumentParser:
     for name, text in FILE_COMMANDS.items():
         options = jsonargparse.ArgumentParser(description=text, exit_on_error=False)
         options.add_argument("file", type=str, help="The file.")
+        if name == "info":
+            options.add_argument("--markdown", action="store_true", help="Print Markdown.")
         commands.add_subcommand(name, options, help=text)
     return parser
 
@@ -264,7 +267,7 @@ def _command(name: str, options: jsonargparse.Namespace) -> int:
     if name == "verify":
         verify(options.file)
     else:
-        info(options.file)
+        info(options.file, options.markdown)
     return 0
 
 
@@ -282,26 +285,29 @@ def verify(path: str) -> None:
     _print_table(f"{path} is verified", found)
 
 
-def info(path: str) -> None:
-    """Print what a model file or a dataset holds."""
+def info(path: str, markdown: bool = False) -> None:
+    """Print what a model file or a dataset holds, as a table or in Markdown."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no file {path}.")
-    if _is_hdf5(path):
-        from openmmcg.data import Dataset
+    from openmmcg import export
 
-        for name in Dataset.systems(path):
-            with Dataset.open(path, name) as dataset:
-                _print_table(path, _dataset_facts(dataset))
+    if not _is_hdf5(path):
+        if markdown:
+            print(export.markdown(path), end="")
+        else:
+            _print_table(path, export.info(path))
         return
-    from openmmcg.export import read_card
+    from openmmcg.data import Dataset
 
-    card = read_card(path)
-    topology = card.pop("topology") or {}
-    card["beads"] = len(topology.get("types", ())) or None
-    card["mapping"] = (card["mapping"] or {}).get("name")
-    card["priors"] = [entry["kind"] for entry in (card["priors"] or {}).get("terms", ())]
-    card["parameters"] = [entry["name"] for entry in card["parameters"]]
-    _print_table(path, card)
+    for name in Dataset.systems(path):
+        with Dataset.open(path, name) as dataset:
+            facts = _dataset_facts(dataset)
+        if markdown:
+            print(
+                f"# {path}::{name}", markdown_table(("", ""), flat(facts)), sep="\n\n", end="\n\n"
+            )
+        else:
+            _print_table(path, facts)
 
 
 def _is_hdf5(path: str) -> bool:
@@ -336,21 +342,9 @@ def _print_table(title: str, facts: dict[str, Any]) -> None:
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in _flat(facts):
+    for name, value in flat(facts):
         table.add_row(name, value)
     Console().print(table)
-
-
-def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list | tuple):
-            rows.append((prefix + name, ", ".join(str(entry) for entry in value)))
-        elif value is not None:
-            rows.append((prefix + name, str(value)))
-    return rows
 
 
 def _sentence(error: BaseException) -> str:
