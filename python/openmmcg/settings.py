@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
@@ -114,3 +115,44 @@ def _json_type(kind: Any) -> dict[str, Any]:
     if origin in (dict, Mapping):
         return {"type": "object"}
     return {"type": _JSON_TYPES[kind]} if kind in _JSON_TYPES else {}
+
+
+def kelvins(value: str | Sequence[float]) -> list[float]:
+    """Read temperatures: a list, or ``first:last:step`` with both ends.
+
+    Parameters
+    ----------
+    value : str or sequence of float
+        For example ``260:360:20`` or [260, 300].
+
+    Returns
+    -------
+    list of float
+        K, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If there are none, two are equal, or one is not above 0.
+    """
+    try:
+        found = _range(value) if isinstance(value, str) else [float(entry) for entry in value]
+    except (TypeError, ValueError):
+        found = []
+    if (
+        not found
+        or not all(0 < entry < math.inf for entry in found)
+        or len(set(found)) < len(found)
+    ):
+        raise ValueError(
+            f"temperatures is {value!r}, expected different temperatures of more than 0 K, as a "
+            "list or as first:last:step."
+        )
+    return found
+
+
+def _range(text: str) -> list[float]:
+    first, last, step = (float(part) for part in text.split(":"))
+    if not step > 0 or not math.isfinite(last - first):
+        raise ValueError(text)
+    return [first + k * step for k in range(math.floor((last - first) / step + 1e-9) + 1)]

@@ -82,6 +82,28 @@ def gaussian_chain(folder: Path) -> Files:
 GAUSSIAN_SPRINGS = (3000.0, 1500.0)
 
 
+def soft_bath(folder: Path) -> Files:
+    """Beads C1 and C3; C2 sits on C1, on a spring of stiffness κ(r) = k0 + k1 r, r = |R3 - R1|.
+
+    At fixed beads W = 3/2 kT ln κ(r) + spring of the beads, so the force along r has the part
+    -3/2 kT k1/κ(r), all of it entropic: dF/dT = -3/2 k k1/κ(r), and <u> has 3/2 kT.
+    """
+    system = springs(3, {(0, 2): (0.3, 20000.0)})
+    bath = openmm.CustomCompoundBondForce(
+        3, "0.5*(k0 + k1*distance(p1, p3))*((x2-x1)^2 + (y2-y1)^2 + (z2-z1)^2)"
+    )
+    for name, value in zip(("k0", "k1"), BATH, strict=True):
+        bath.addGlobalParameter(name, value)
+    bath.addBond([0, 1, 2])
+    system.addForce(bath)
+    positions = [[0, 0, 0], [0.01, 0, 0], [0.3, 0, 0]]
+    beads = {"A": "name C1", "B": "name C3"}
+    return write_files(folder, system, chain_topology(3), positions, beads)
+
+
+BATH = (1000.0, 20000.0)
+
+
 def dimer(folder: Path, length: float = 0.3, k: float = 4000.0) -> Files:
     """Two carbons with one harmonic bond; both are beads."""
     system = springs(2, {(0, 1): (length, k)})

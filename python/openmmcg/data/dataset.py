@@ -124,7 +124,7 @@ class Dataset:
     @cached_property
     def energies(self) -> np.ndarray | None:
         """Atomistic potential energies (n_frames,), kJ/mol, without any bias; None if unknown."""
-        return self._read("energies") if "energies" in self._node else None
+        return self._optional("energies")
 
     @cached_property
     def temperatures(self) -> np.ndarray:
@@ -134,7 +134,7 @@ class Dataset:
     @cached_property
     def boxes(self) -> np.ndarray | None:
         """Box vectors as rows (n_frames, 3, 3) float32, nm; None without a box."""
-        return self._read("boxes") if "boxes" in self._node else None
+        return self._optional("boxes")
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -157,7 +157,30 @@ class Dataset:
 
         None if the forces are those of single configurations.
         """
-        return self._read("force_errors") if "force_errors" in self._node else None
+        return self._optional("force_errors")
+
+    @cached_property
+    def thermal_forces(self) -> np.ndarray | None:
+        """Thermal response forces dF/dT at fixed beads (and box), where they were sampled.
+
+        (n_frames, n_beads, 3) float32, kJ/mol/nm/K.
+        """
+        return self._optional("thermal_forces")
+
+    @cached_property
+    def thermal_force_errors(self) -> np.ndarray | None:
+        """Standard errors (n_frames, n_beads, 3) float32, kJ/mol/nm/K, of `thermal_forces`."""
+        return self._optional("thermal_force_errors")
+
+    @cached_property
+    def mean_energies(self) -> np.ndarray | None:
+        """Mean atomistic potential energies at fixed beads (n_frames,), kJ/mol, if sampled."""
+        return self._optional("mean_energies")
+
+    @cached_property
+    def mean_energy_errors(self) -> np.ndarray | None:
+        """Standard errors (n_frames,), kJ/mol, of `mean_energies`."""
+        return self._optional("mean_energy_errors")
 
     @cached_property
     def types(self) -> np.ndarray:
@@ -297,6 +320,9 @@ class Dataset:
                 f"{self.path}: the array {name!r} cannot be read, the file is damaged; "
                 "write it again."
             ) from error
+
+    def _optional(self, name: str) -> np.ndarray | None:
+        return self._read(name) if name in self._node else None
 
     def _metadata(self, name: str) -> Any:
         """Return an array, a list of names or a text of JSON; None if it is not in the file."""

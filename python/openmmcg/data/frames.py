@@ -35,6 +35,10 @@ LAYOUT = {
     "bias_energies": Layout("<f8", "kJ/mol"),
     "walkers": Layout("<i4", "1"),
     "force_errors": Layout("<f4", "kJ/mol/nm", "beads", optional=True),
+    "thermal_forces": Layout("<f4", "kJ/mol/nm/K", "beads", optional=True),
+    "thermal_force_errors": Layout("<f4", "kJ/mol/nm/K", "beads", optional=True),
+    "mean_energies": Layout("<f8", "kJ/mol", optional=True),
+    "mean_energy_errors": Layout("<f8", "kJ/mol", optional=True),
 }
 
 ATTRIBUTES = ("mapping_hash", "force_map", "position_noise")
@@ -72,8 +76,11 @@ class Frames:
     weights : (n_frames,), optional
         1 if not given.
     boxes : (n_frames, 3, 3), optional
-    force_errors : (n_frames, n_beads, 3), optional
-        Standard errors of forces that are averages at fixed beads.
+    force_errors, thermal_forces, thermal_force_errors : (n_frames, n_beads, 3), optional
+        Of averages at fixed beads: standard errors of the forces, thermal response forces dF/dT
+        and their standard errors.
+    mean_energies, mean_energy_errors : (n_frames,), optional
+        Averages of the energy at fixed beads, and their standard errors.
     """
 
     positions: np.ndarray
@@ -85,6 +92,10 @@ class Frames:
     weights: np.ndarray | None = None
     boxes: np.ndarray | None = None
     force_errors: np.ndarray | None = None
+    thermal_forces: np.ndarray | None = None
+    thermal_force_errors: np.ndarray | None = None
+    mean_energies: np.ndarray | None = None
+    mean_energy_errors: np.ndarray | None = None
 
     @property
     def n_frames(self) -> int:

@@ -22,6 +22,10 @@ _KINDS = {
     "force_errors": "force",
     "energies": "energy",
     "bias_energies": "energy",
+    "thermal_forces": "force",  # per kelvin
+    "thermal_force_errors": "force",
+    "mean_energies": "energy",
+    "mean_energy_errors": "energy",
 }
 _CHUNK = 1000
 _FACTORS = {"length": length_factor, "force": force_factor, "energy": energy_factor}

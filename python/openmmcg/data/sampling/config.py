@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from openmmcg.data.sampling.averages import MEAN_BLOCKS
+from openmmcg.settings import kelvins
+
 BIASES = ("none", "metadynamics", "umbrella")
 ENSEMBLES = ("nvt", "npt", "nve")
 SYSTEM_FILES = (".xml",)
@@ -52,8 +55,8 @@ class SampleConfig:
         equilibration only).
     temperature : float or None
         Of the thermostat, K; 300 for a recipe, to be given for another system.
-    temperatures : list of float or None
-        Several temperatures, K, instead of one.
+    temperatures : list of float, str or None
+        Several temperatures, K, instead of one: a list, or first:last:step such as 260:360:20.
     pressure : float
         Of the Monte Carlo barostat, bar.
     length : float
@@ -97,8 +100,13 @@ class SampleConfig:
     bias_interval : float
         Time between Gaussians, ps.
     frozen_beads : bool
-        Hold the beads of every frame and average forces and energies over the motion of the other
-        atoms: mean forces with standard errors instead of forces of one configuration.
+        Hold the beads of every frame and average over the motion of the other atoms: mean forces
+        instead of forces of one configuration, thermal response forces and mean energies, all
+        with standard errors.
+    frozen_frames : str or None
+        Hold the beads of the frames in this file (NAME.atoms.h5, of `all_atom`) instead of
+        sampling frames: at each temperature all of them, shared by the walkers. `length`,
+        `frame_interval` and `equilibration` then have no meaning.
     frozen_length : float
         Time averaged over for each frame, ps.
     frozen_equilibration : float
@@ -125,7 +133,7 @@ class SampleConfig:
     all_atom: bool = False
     ensemble: str = "nvt"
     temperature: float | None = None
-    temperatures: list[float] | None = None
+    temperatures: list[float] | str | None = None
     pressure: float = 1.0
     length: float = 1.0
     walkers: int = 2
@@ -144,6 +152,7 @@ class SampleConfig:
     bias_width: float = 0.35
     bias_interval: float = 0.5
     frozen_beads: bool = False
+    frozen_frames: str | None = None
     frozen_length: float = 10.0
     frozen_equilibration: float = 1.0
     frozen_interval: float = 0.1
@@ -169,13 +178,8 @@ class SampleConfig:
             raise ValueError(
                 f"length {self.length} ns is shorter than frame_interval {self.frame_interval} ps."
             )
-        if self.frozen_beads and self.frozen_samples < MEAN_BLOCKS:
-            raise ValueError(
-                f"frozen_length {self.frozen_length} ps holds {self.frozen_samples} "
-                f"configurations {self.frozen_interval} ps apart, expected at least {MEAN_BLOCKS} "
-                "for a standard error."
-            )
         _check_temperatures(self)
+        _check_frozen(self)
         _check_source(self)
         if self.timestep is not None:
             _check_intervals(self)
@@ -215,6 +219,8 @@ class SampleConfig:
                 f"The time step is missing: what {self.system} allows depends on its constraints "
                 "and masses; give timestep in fs."
             )
+        if self.temperatures is not None:
+            found["temperatures"] = kelvins(self.temperatures)
         if self.block is None:
             found["block"] = 10 if self.frozen_beads else 1000
         return replace(self, **found)
@@ -223,7 +229,7 @@ class SampleConfig:
     def kelvins(self) -> list[float]:
         """All temperatures, K; of resolved settings."""
         if self.temperatures is not None:
-            return [float(value) for value in self.temperatures]
+            return kelvins(self.temperatures)
         assert self.temperature is not None
         return [self.temperature]
 
@@ -265,9 +271,6 @@ class SampleConfig:
         return settings
 
 
-MEAN_BLOCKS = 10
-"""Parts of a run with held beads whose means give the standard error."""
-
 _POSITIVE = (
     "temperature",
     "length",
@@ -298,6 +301,7 @@ _ADDED = (
     "platform",
     "variables",
     "frozen_beads",
+    "frozen_frames",
     "frozen_length",
     "frozen_equilibration",
     "frozen_interval",
@@ -309,11 +313,28 @@ def _check_temperatures(config: SampleConfig) -> None:
         return
     if config.temperature is not None:
         raise ValueError("Both temperature and temperatures are given; give one of them.")
-    values = config.temperatures
-    if not values or not all(value > 0 for value in values) or len(set(values)) < len(values):
+    kelvins(config.temperatures)
+
+
+def _check_frozen(config: SampleConfig) -> None:
+    if config.frozen_beads and config.frozen_samples < MEAN_BLOCKS:
         raise ValueError(
-            f"temperatures is {values}, expected different temperatures of more than 0 K."
+            f"frozen_length {config.frozen_length} ps holds {config.frozen_samples} "
+            f"configurations {config.frozen_interval} ps apart, expected at least {MEAN_BLOCKS} "
+            "for a standard error."
         )
+    if config.frozen_frames is None:
+        return
+    for name, wrong in (
+        ("frozen_beads", not config.frozen_beads),
+        ("bias", config.bias != "none"),
+        ("all_atom", config.all_atom),
+    ):
+        if wrong:
+            raise ValueError(
+                f"{name} is {getattr(config, name)!r}, which does not go with frozen_frames: the "
+                "beads of given frames are held, and nothing else is sampled."
+            )
 
 
 def _check_source(config: SampleConfig) -> None:

@@ -2,11 +2,21 @@
 
 The average of a mapped force at fixed beads is the mean force itself, whose single-configuration
 values carry all the noise of force matching (Park, Chennakesavalu and Rotskoff, arXiv 2602.14531).
+
+Why holding gives the right ensemble: beads that are single atoms are Cartesian coordinates of
+their own, so the configurations of the other atoms at fixed beads have the density exp(-u/kT),
+without a factor from masses (Fixman's potential is that of constraints on curvilinear
+coordinates). Rigid bonds among the other atoms bring their own factor, which depends on these
+atoms alone and is the same whether beads move or not; rigid bonds that tie a bead are refused. The
+box stays as the frame has it, so u is the complete energy at constant pressure too: averages are
+those at fixed beads and fixed box.
 """
 
 from __future__ import annotations
 
 import copy
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +25,13 @@ import openmm
 from openmmcg.data.force_maps.fit import ForceMap
 from openmmcg.data.frames import Frames
 from openmmcg.data.sampling.all_atom import AtomFrames
-from openmmcg.data.sampling.config import MEAN_BLOCKS, SampleConfig
+from openmmcg.data.sampling.averages import MEAN_BLOCKS, Averages, averages, memory
+from openmmcg.data.sampling.config import SampleConfig
 from openmmcg.data.sampling.dynamics import Dynamics, energy_of, forces_of, seed_of
 from openmmcg.mapping import Mapping
+
+LONGEST_MEMORY = 0.3
+"""Of `openmmcg.data.sampling.averages.memory`; errors are then a quarter too small."""
 
 
 def frozen_system(system: openmm.System, mapping: Mapping) -> openmm.System:
@@ -69,6 +83,8 @@ class FrozenBeads:
     mapping : Mapping
     walker, block : int
         For seeds: a block's frames do not depend on what was run before.
+    done : callable
+        Called after each run; may raise to stop.
 
     Raises
     ------
@@ -83,11 +99,13 @@ class FrozenBeads:
         mapping: Mapping,
         walker: int,
         block: int,
+        done: Callable[[], None],
     ) -> None:
         self._config = config
         self._walker = walker
         self._block = block
         self._frame = 0
+        self._done = done
         self._dynamics = Dynamics(
             config,
             frozen_system(system, mapping),
@@ -96,7 +114,7 @@ class FrozenBeads:
         )
 
     def averaged(self, force_map: ForceMap, atoms: AtomFrames, frames: Frames) -> Frames:
-        """Return frames with mean forces, their standard errors and mean energies.
+        """Return frames with what `Averages` holds instead of forces of one configuration.
 
         Parameters
         ----------
@@ -111,33 +129,50 @@ class FrozenBeads:
         FloatingPointError
             If a run became unstable.
         """
-        forces = np.empty(frames.positions.shape)
-        errors = np.empty_like(forces)
-        energies = np.empty(frames.n_frames)
+        found: list[Averages] = []
+        memories = []
         for k, positions in enumerate(atoms.positions):
             box = None if atoms.boxes is None else atoms.boxes[k]
-            means, energies[k] = self._run(positions, box)
-            mapped = force_map.apply(means)
-            forces[k] = mapped.mean(axis=0)
-            errors[k] = mapped.std(axis=0, ddof=1) / np.sqrt(len(mapped))
-        return replace(frames, forces=forces, force_errors=errors, energies=energies)
+            forces, energies = self._run(force_map, positions, box)
+            found.append(averages(forces, energies, self._dynamics.temperature))
+            memories.append(memory(forces))
+            self._done()
+        if np.mean(memories) > LONGEST_MEMORY:
+            warnings.warn(
+                f"Mean forces over frozen_length {self._config.frozen_length:g} ps remember those "
+                "of the part before, so that their standard errors are too small; choose a longer "
+                "frozen_length.",
+                stacklevel=2,
+            )
+        return replace(
+            frames,
+            forces=np.array([entry.force for entry in found]),
+            force_errors=np.array([entry.force_error for entry in found]),
+            thermal_forces=np.array([entry.thermal_force for entry in found]),
+            thermal_force_errors=np.array([entry.thermal_force_error for entry in found]),
+            mean_energies=np.array([entry.energy for entry in found]),
+            mean_energy_errors=np.array([entry.energy_error for entry in found]),
+        )
 
-    def _run(self, positions: np.ndarray, box: np.ndarray | None) -> tuple[np.ndarray, float]:
-        """Return mean atom forces (MEAN_BLOCKS, n_atoms, 3) of parts of a run, and mean energy."""
-        config = self._config
+    def _run(
+        self, force_map: ForceMap, positions: np.ndarray, box: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return mapped forces (n_samples, n_beads, 3) and energies (n_samples,) of a run."""
+        config, dynamics = self._config, self._dynamics
         seed = seed_of(config, self._walker, 10, self._block, self._frame)
         self._frame += 1
-        self._dynamics.start(positions, box, seed, minimise=False)
-        self._dynamics.step(config.steps(config.frozen_equilibration))
-        samples = config.frozen_samples // MEAN_BLOCKS
-        sums = np.zeros((MEAN_BLOCKS, *positions.shape))
-        energy = 0.0
-        for part in range(MEAN_BLOCKS):
-            for _ in range(samples):
-                self._dynamics.step(config.steps(config.frozen_interval))
-                state = self._dynamics.context.getState(forces=True, energy=True)
-                sums[part] += forces_of(state)
-                energy += energy_of(state)
-        if not np.isfinite(energy):
-            raise FloatingPointError(f"the mean potential energy with held beads is {energy}")
-        return sums / samples, energy / (samples * MEAN_BLOCKS)
+        dynamics.start(positions, box, seed, minimise=False)
+        dynamics.step(config.steps(config.frozen_equilibration))
+        n_samples = config.frozen_samples // MEAN_BLOCKS * MEAN_BLOCKS
+        forces = np.empty((n_samples, force_map.sparse.shape[0], 3))
+        energies = np.empty(n_samples)
+        for sample in range(n_samples):
+            dynamics.step(config.steps(config.frozen_interval))
+            state = dynamics.context.getState(forces=True, energy=True)
+            forces[sample] = force_map.apply(forces_of(state))
+            energies[sample] = energy_of(state)
+        if not np.isfinite(energies.sum()):
+            raise FloatingPointError(
+                f"the mean potential energy with held beads is {energies.mean()}"
+            )
+        return forces, energies

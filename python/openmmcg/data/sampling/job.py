@@ -12,6 +12,7 @@ import numpy as np
 import openmm
 
 from openmmcg.data.sampling.config import SampleConfig
+from openmmcg.data.sampling.stored import StoredFrames
 from openmmcg.data.sampling.variables import Variable
 from openmmcg.data.systems.recipes import AtomisticSystem
 from openmmcg.mapping import Mapping
@@ -34,6 +35,7 @@ class Job:
     constraints: np.ndarray
     source: dict[str, Any]
     parts: Path
+    stored: StoredFrames | None = None
     variables: list[Variable] = field(default_factory=list)
     entries: list[dict[str, Any]] = field(default_factory=list)
 
@@ -48,6 +50,20 @@ class Job:
     def periodic(self) -> bool:
         """Whether there is a box."""
         return bool(self.atomistic.system.usesPeriodicBoundaryConditions())
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames per walker."""
+        if self.stored is None:
+            return self.config.n_frames
+        return self.stored.n_frames // self.config.walkers
+
+    @property
+    def length(self) -> float:
+        """Time per walker, ps; of stored frames that of the runs with held beads."""
+        if self.stored is None:
+            return self.config.length * 1e3
+        return self.n_frames * self.config.frozen_length
 
     def folder(self, walker: int) -> Path:
         """Folder of a walker's pieces."""
@@ -68,7 +84,7 @@ class Job:
     def blocks(self) -> list[int]:
         """Return the number of frames of each block."""
         assert self.config.block is not None
-        full, rest = divmod(self.config.n_frames, self.config.block)
+        full, rest = divmod(self.n_frames, self.config.block)
         return [self.config.block] * full + ([rest] if rest else [])
 
     @property

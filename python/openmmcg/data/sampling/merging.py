@@ -106,7 +106,7 @@ def _write_variables(job: Job, umbrella: Umbrella | None, path: Path, values: np
     """Write the variables of each frame, and an umbrella's windows."""
     arrays: dict[str, np.ndarray] = {"values": values}
     if umbrella is not None:
-        walkers = np.repeat(np.arange(job.config.n_walkers), job.config.n_frames)
+        walkers = np.repeat(np.arange(job.config.n_walkers), job.n_frames)
         arrays["windows"] = walkers % umbrella.n_windows
         arrays["centers"] = umbrella.centers
         arrays["k"] = np.array([variable.k for variable in job.variables])

@@ -31,10 +31,11 @@ from openmmcg.data.sampling.grid_bias import GridBias
 from openmmcg.data.sampling.job import Job, Tick
 from openmmcg.data.sampling.merging import merge
 from openmmcg.data.sampling.pilot import job_force_map
+from openmmcg.data.sampling.stored import StoredFrames
 from openmmcg.data.sampling.umbrella import Umbrella
 from openmmcg.data.sampling.variables import read_variables
 from openmmcg.data.systems.recipes import AtomisticSystem
-from openmmcg.data.systems.user_systems import atomistic_system, start_positions
+from openmmcg.data.systems.user_systems import atomistic_system, digest, start_positions
 from openmmcg.files import atomic_path
 from openmmcg.mapping import Mapping, load_mapping
 
@@ -102,7 +103,7 @@ def sample(config: SampleConfig, progress: bool = True) -> Path:
         job.config,
         console,
         "production",
-        config.length * 1e3,
+        job.length,
         lambda index, tick: walkers.record(job, force_map, bias, index, tick),
     )
     weights = merge(
@@ -116,7 +117,7 @@ def sample(config: SampleConfig, progress: bool = True) -> Path:
     shutil.rmtree(job.parts)
     console.print(
         f"Wrote {output}: {len(weights)} frames of {job.mapping.n_beads} beads, "
-        f"{job.config.n_walkers * config.length:g} ns at "
+        f"{job.config.n_walkers * job.length * 1e-3:g} ns at "
         f"{', '.join(f'{value:g}' for value in job.config.kelvins)} K, "
         f"{effective_frames(weights) / len(weights):.0%} effective after reweighting."
     )
@@ -135,6 +136,14 @@ def _prepare(config: SampleConfig) -> Job:
     if config.frozen_beads:
         frozen_system(atomistic.system, mapping)
     starts = start_positions(config, atomistic)
+    stored = None
+    if config.frozen_frames is not None:
+        stored = StoredFrames(config.frozen_frames, mapping.atomistic)
+        if stored.n_frames < config.walkers:
+            raise ValueError(
+                f"{config.frozen_frames} holds {stored.n_frames} frames for {config.walkers} "
+                "walkers; choose fewer walkers."
+            )
     entries = _variable_entries(config, mapping)
     job = Job(
         config=config,
@@ -144,6 +153,7 @@ def _prepare(config: SampleConfig) -> Job:
         constraints=constraint_pairs(atomistic.system),
         source=_source(config, atomistic, mapping),
         parts=Path(f"{config.output}.parts"),
+        stored=stored,
         variables=read_variables(
             entries, mapping.atomistic, starts[0], config.bias, config.bias_width
         ),
@@ -194,6 +204,8 @@ def _source(config: SampleConfig, atomistic: AtomisticSystem, mapping: Mapping) 
     settings = {**config.fingerprint(), "mapping_hash": mapping.hash}
     if config.kind != "recipe":
         settings["files"] = atomistic.description  # with their checksums
+    if config.frozen_frames is not None:
+        settings["frozen_frames_sha256"] = digest(config.frozen_frames)
     return {
         "config": settings,
         "system": atomistic.description,

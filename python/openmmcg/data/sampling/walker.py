@@ -7,7 +7,7 @@ orphans when killed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from openmmcg.data.sampling.dynamics import (
 from openmmcg.data.sampling.frozen import FrozenBeads
 from openmmcg.data.sampling.grid_bias import GridBias
 from openmmcg.data.sampling.job import Job, Tick, naming
+from openmmcg.data.sampling.stored import StoredFrames
 from openmmcg.data.sampling.umbrella import Umbrella
 from openmmcg.data.writing import write_dataset
 from openmmcg.files import atomic_path
@@ -49,8 +50,13 @@ def record(job: Job, force_map: ForceMap, bias: Bias | None, walker: int, tick: 
     done = 0
     while job.block_path(walker, done).exists():
         done += 1
-    tick(sum(blocks[:done]) * job.config.frame_interval)
+    tick(sum(blocks[:done]) * job.length / job.n_frames)
     if done == len(blocks):
+        return
+    if job.stored is not None:
+        for block in range(done, len(blocks)):
+            with naming(walker, job.config):
+                _hold_block(job, force_map, job.stored, walker, block, tick)
         return
     path = job.block_path(walker, done - 1, CHECKPOINT) if done else _equilibrate(job, bias, walker)
     for block in range(done, len(blocks)):
@@ -133,11 +139,7 @@ def _record_block(
     """Simulate a block of frames and write all its files, the dataset last."""
     config = job.config
     path = job.block_path(walker, block, ".atoms.h5") if config.all_atom else None
-    frozen = (
-        FrozenBeads(config, job.atomistic.system, job.mapping, walker, block)
-        if config.frozen_beads
-        else None
-    )
+    frozen = _frozen(job, walker, block, lambda: tick(0.0)) if config.frozen_beads else None
     parts, values = [], []
     with atom_writer(path, job.mapping.atomistic, job.constraints) as write:
         for n_frames in _chunks(job.blocks()[block], job.mapping.n_atoms):
@@ -157,10 +159,35 @@ def _record_block(
         ):
             np.save(handle, np.concatenate(values))
     simulation.save(job.block_path(walker, block, CHECKPOINT))
+    _write_block(job, force_map, walker, block, _joined(parts))
+
+
+def _hold_block(
+    job: Job, force_map: ForceMap, stored: StoredFrames, walker: int, block: int, tick: Tick
+) -> None:
+    """Average with the beads of a block of stored frames held; walkers share the frames."""
+    config = job.config
+    frozen = _frozen(job, walker, block, lambda: tick(config.frozen_length))
+    first = walker % config.walkers * job.n_frames + sum(job.blocks()[:block])
+    parts = []
+    for n_frames in _chunks(job.blocks()[block], job.mapping.n_atoms):
+        temperature = config.walker_temperature(walker)
+        atoms = stored.read(first, first + n_frames, walker, temperature)
+        frames = _map_frames(job, force_map, atoms, np.zeros(n_frames))
+        parts.append(frozen.averaged(force_map, atoms, frames))
+        first += n_frames
+    _write_block(job, force_map, walker, block, _joined(parts))
+
+
+def _frozen(job: Job, walker: int, block: int, done: Callable[[], None]) -> FrozenBeads:
+    return FrozenBeads(job.config, job.atomistic.system, job.mapping, walker, block, done)
+
+
+def _write_block(job: Job, force_map: ForceMap, walker: int, block: int, frames: Frames) -> None:
     write_dataset(
         job.block_path(walker, block),
         job.mapping,
-        _joined(parts),
+        frames,
         force_map=force_map.kind,
         source=job.source,
         constraints=job.constraints,

@@ -69,11 +69,11 @@ def system_from_xml(
         force.setForceGroup(0)  # group 31 is for the bias
     if topology.getPeriodicBoxVectors() is not None and system.usesPeriodicBoundaryConditions():
         system.setDefaultPeriodicBoxVectors(*topology.getPeriodicBoxVectors())
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    checksum = hashlib.sha256(text.encode()).hexdigest()
     return AtomisticSystem(
         name=Path(path).stem,
-        description=f"System {Path(path).name} (SHA-256 {digest}), structure "
-        f"{Path(structure).name} (SHA-256 {_digest(structure)})",
+        description=f"System {Path(path).name} (SHA-256 {checksum}), structure "
+        f"{Path(structure).name} (SHA-256 {digest(structure)})",
         topology=topology,
         positions=positions,
         system=system,
@@ -122,7 +122,7 @@ def system_from_structure(config: SampleConfig) -> AtomisticSystem:
         ) from error
     return AtomisticSystem(
         name=Path(config.system).stem,
-        description=f"{Path(config.system).name} (SHA-256 {_digest(config.system)}), {names}, "
+        description=f"{Path(config.system).name} (SHA-256 {digest(config.system)}), {names}, "
         + ("no cutoff" if box is None else f"particle-mesh Ewald, cutoff {config.cutoff:g} nm"),
         topology=topology,
         positions=positions,
@@ -199,5 +199,6 @@ def _refuse_baths(system: openmm.System, path: str | os.PathLike[str]) -> None:
         )
 
 
-def _digest(path: str | os.PathLike[str]) -> str:
+def digest(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
