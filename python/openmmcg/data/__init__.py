@@ -19,8 +19,9 @@ from openmmcg.data.sampling.bias import TorsionBias, effective_frames, reweight
 from openmmcg.data.sampling.config import SampleConfig
 from openmmcg.data.sampling.grid_bias import GridBias
 from openmmcg.data.sampling.run import atoms_path, bias_path, sample, variables_path
+from openmmcg.data.systems.atomistic import AtomisticSystem
 from openmmcg.data.systems.peptides import capped_alanine
-from openmmcg.data.systems.recipes import AtomisticSystem, recipe, recipes
+from openmmcg.data.systems.recipes import recipe, recipes
 from openmmcg.data.tools import (
     MergeConfig,
     NoiseConfig,

@@ -14,7 +14,7 @@ import openmm
 from openmmcg.data.sampling.config import SampleConfig
 from openmmcg.data.sampling.stored import StoredFrames
 from openmmcg.data.sampling.variables import Variable
-from openmmcg.data.systems.recipes import AtomisticSystem
+from openmmcg.data.systems.atomistic import AtomisticSystem
 from openmmcg.mapping import Mapping
 
 PILOT = 10**6

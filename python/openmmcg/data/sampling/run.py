@@ -34,7 +34,7 @@ from openmmcg.data.sampling.pilot import job_force_map
 from openmmcg.data.sampling.stored import StoredFrames
 from openmmcg.data.sampling.umbrella import Umbrella
 from openmmcg.data.sampling.variables import read_variables
-from openmmcg.data.systems.recipes import AtomisticSystem
+from openmmcg.data.systems.atomistic import AtomisticSystem
 from openmmcg.data.systems.user_systems import atomistic_system, digest, start_positions
 from openmmcg.files import atomic_path
 from openmmcg.mapping import Mapping, load_mapping

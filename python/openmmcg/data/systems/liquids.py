@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmmcg.data.systems.recipes import AtomisticSystem, create_system
+from openmmcg.data.systems.atomistic import AtomisticSystem, create_system
 
 if TYPE_CHECKING:
     import openmm.app

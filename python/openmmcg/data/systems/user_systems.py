@@ -12,7 +12,8 @@ import openmm
 import openmm.app as app
 
 from openmmcg.data.sampling.config import SampleConfig
-from openmmcg.data.systems.recipes import AtomisticSystem, create_system, recipe
+from openmmcg.data.systems.atomistic import AtomisticSystem, create_system
+from openmmcg.data.systems.recipes import recipe
 from openmmcg.data.systems.structures import read_structure
 
 
