@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from openmmcg.settings import kelvins
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ class RunConfig:
         Of the LangevinMiddle integrator, 1/ps.
     temperature : float or None
         K; by default the temperature that the model was made for.
+    temperatures : list of float, str or None
+        Several temperatures, K: a list, or first:last:step such as 260:400:20. `replicas` copies
+        run at each, and neighbours are exchanged after every frame (replica exchange).
+    ramp : list of float or None
+        Heating or cooling: temperatures to pass through one after the other, K, linearly in time
+        and over the whole length, for example [300, 500, 300].
     frame_interval : float
         Time between frames, ps; a multiple of the time step.
     equilibration : float
@@ -54,6 +63,8 @@ class RunConfig:
     timestep: float = 2.0
     friction: float = 1.0
     temperature: float | None = None
+    temperatures: list[float] | str | None = None
+    ramp: list[float] | None = None
     frame_interval: float = 0.2
     equilibration: float = 5.0
     mass_scale: float = 1.0
@@ -83,6 +94,8 @@ class RunConfig:
                 f"length {self.length} ns is shorter than frame_interval {self.frame_interval} ps."
             )
 
+        _check_temperatures(self)
+
     @property
     def steps_per_frame(self) -> int:
         """Time steps between frames."""
@@ -105,3 +118,17 @@ _POSITIVE = (
     "threads",
     "checkpoint_frames",
 )
+
+
+def _check_temperatures(config: RunConfig) -> None:
+    names = ("temperature", "temperatures", "ramp")
+    given = [name for name in names if getattr(config, name) is not None]
+    if len(given) > 1:
+        raise ValueError(f"Both {given[0]} and {given[1]} are given; give one of them.")
+    if config.temperatures is not None:
+        kelvins(config.temperatures)
+    ramp = config.ramp
+    if ramp is not None and (len(ramp) < 2 or not all(0 < value < math.inf for value in ramp)):
+        raise ValueError(
+            f"ramp is {ramp}, expected at least two temperatures of more than 0 K to pass through."
+        )

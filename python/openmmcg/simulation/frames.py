@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from openmmcg.files import atomic_path
+from openmmcg.simulation.record import read_record
 from openmmcg.simulation.trajectory import read_dcd
 
 TRAJECTORY = "trajectory.dcd"
@@ -28,6 +29,8 @@ class RunFrames:
         Thermodynamic weights, mean 1; all 1 without a bias.
     times : ndarray, (F,)
         ps.
+    temperatures : ndarray, (F,)
+        Of the thermostat and the model, K.
     frame_interval : float
         ps.
     """
@@ -35,6 +38,7 @@ class RunFrames:
     positions: np.ndarray
     weights: np.ndarray
     times: np.ndarray
+    temperatures: np.ndarray
     frame_interval: float
 
 
@@ -62,13 +66,16 @@ def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
     with h5py.File(folder / WEIGHTS, "r") as file:
         times, weights = file["times"][...], file["weights"][...]
         interval = float(file.attrs["frame_interval"])
+        kelvin = file["temperatures"][...] if "temperatures" in file else None
+    if kelvin is None:  # of a version that knew one temperature
+        kelvin = np.full(len(times), read_record(folder)["temperature"])
     positions = read_positions(folder, weights.shape[1])
     if positions.shape[:2] != weights.shape:
         raise ValueError(
             f"{folder / TRAJECTORY} has {len(positions)} frames, but {WEIGHTS} beside it has "
             f"{len(weights)}; run `openmm-cg run` again with the same settings."
         )
-    return RunFrames(positions, weights, times, interval)
+    return RunFrames(positions, weights, times, kelvin, interval)
 
 
 def read_positions(folder: Path, replicas: int) -> np.ndarray:
@@ -78,14 +85,19 @@ def read_positions(folder: Path, replicas: int) -> np.ndarray:
 
 
 def write_weights(
-    folder: Path, frame_interval: float, bias_energies: np.ndarray, weights: np.ndarray
+    folder: Path,
+    frame_interval: float,
+    temperatures: np.ndarray,
+    bias_energies: np.ndarray,
+    weights: np.ndarray,
 ) -> None:
-    """Write the bias energies (F, R) in kJ/mol and weights (F, R) of a run, atomically."""
+    """Write temperatures (F,) in K, bias energies (F, R) in kJ/mol and weights (F, R), atomically."""
     with atomic_path(folder / WEIGHTS) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["frame_interval"] = frame_interval
         times = frame_interval * np.arange(1, len(weights) + 1)
         for name, values, units in (
             ("times", times, "ps"),
+            ("temperatures", temperatures, "K"),
             ("bias_energies", bias_energies, "kJ/mol"),
             ("weights", weights, "1"),
         ):

@@ -99,6 +99,12 @@ def _check_same(found: Mapping[str, Any], expected: Mapping[str, Any], folder: P
             f"{folder} holds a run with other settings ({', '.join(different)}); remove it or "
             "choose another output."
         )
+    if expected.get("ramp") and expected["length"] != found["length"]:
+        raise ValueError(
+            f"{folder} holds a run that passes through {expected['ramp']} K within "
+            f"{found['length']:g} ns, so it cannot be made {expected['length']:g} ns long; choose "
+            "another output."
+        )
     if expected["length"] < found["length"] * (1 - 1e-9):
         raise ValueError(
             f"{folder} holds a run of {found['length']:g} ns per replica, which is longer than "

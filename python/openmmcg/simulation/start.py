@@ -31,8 +31,9 @@ def starting_positions(
     rng : numpy.random.Generator
         For drawing frames.
     dataset : path-like, optional
-        Frames are drawn from here with their thermodynamic weights, times exp(-V/kT) of the
-        bias, so that replicas start from the ensemble that they are to sample.
+        Frames of the nearest temperature are drawn from here with their thermodynamic weights,
+        times exp(-V/kT) of the bias, so that replicas start from the ensemble that they are to
+        sample.
     bias : TorsionBias, optional
         Bias V of the run.
     temperature : float
@@ -53,7 +54,8 @@ def starting_positions(
     else:
         with Dataset.open(dataset) as data:
             _check_same_beads(potential, data)
-            weights = np.asarray(data.weights, dtype=np.float64)
+            distance = np.abs(data.temperatures - temperature)
+            weights = np.where(distance == distance.min(), data.weights, 0.0)
             if bias is not None:
                 exponents = -bias_energies(bias, data.positions) / (KB * temperature)
                 weights = weights * np.exp(exponents - exponents.max())
