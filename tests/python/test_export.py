@@ -259,33 +259,3 @@ def test_loading_needs_neither_our_class_nor_our_package(saved: Path) -> None:
         positions, torch.tensor([0, 1]), pairs, shifts, edges, torch.tensor([300.0])
     )[0]
     assert float(done.stdout) == pytest.approx(energy.sum().item(), rel=1e-6)
-
-
-def test_verify_reports_every_check(saved: Path) -> None:
-    report = export.verify(saved, network())
-    assert set(report["differences"]) == {
-        "this process",
-        "single precision",
-        "unused pairs",
-        "numbering of beads",
-        "replicas",
-        "forces",
-        "network",
-    }
-    assert all(0.0 <= value < 1e-5 for value in report["differences"].values())
-    assert report["differences"]["forces"] > 0.0
-    with pytest.raises(ValueError, match="failed the check 'network'.*do not run"):
-        export.verify(saved, network(seed=1))
-
-
-def test_verify_finds_forces_that_are_not_gradients(tmp_path: Path) -> None:
-    path = export.save(torch.jit.script(Constant("sign")), tmp_path / "s.cg.pt", **FACTS)
-    with pytest.raises(ValueError, match="failed the check 'forces'"):
-        export.verify(path)
-
-
-def test_verify_models_of_positions(tmp_path: Path) -> None:
-    path = export.save(
-        torch.jit.script(Spring()), tmp_path / "p.cg.pt", interface="positions", temperature=300.0
-    )
-    assert set(export.verify(path)["differences"]) == {"this process", "single precision"}

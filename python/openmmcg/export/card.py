@@ -6,6 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from openmmcg.models import EDGE_TYPE_COUNT, EDGE_TYPE_SCHEME
@@ -193,6 +194,18 @@ def _check_topology(topology: Mapping[str, Any], bead_types: Sequence[str], sour
                 f"{source}: the topology bonds bead {i} to bead {j}, but has beads 0 to "
                 f"{n_beads - 1}."
             )
+    _check_box(topology.get("box"), source)
+
+
+def _check_box(box: Any, source: str) -> None:
+    if box is None:
+        return
+    vectors = np.asarray(box, dtype=np.float64)
+    if vectors.shape != (3, 3) or np.triu(vectors, 1).any() or not (vectors.diagonal() > 0).all():
+        raise ValueError(
+            f"{source}: the box of the topology is {box}, but box vectors as rows, (ax,0,0), "
+            "(bx,by,0), (cx,cy,cz) with positive ax, by and cz in nm, are expected."
+        )
 
 
 def package_version() -> str:

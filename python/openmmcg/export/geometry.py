@@ -1,14 +1,16 @@
-"""Random beads with their pair lists, on which models are tried."""
+"""Beads with their pair lists, on which models are tried: random ones and those of a card."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from openmmcg.models import edge_types
+from openmmcg.pairs import PairList
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,45 @@ class PairInputs:
             edge_types=self.edge_types[sequence],
         )
 
+    def imaged(self, box: Tensor, turns: Tensor) -> PairInputs:
+        """Return a copy in which beads stand at other periodic images of themselves.
+
+        Parameters
+        ----------
+        box : torch.Tensor, shape (3, 3)
+            Box vectors as rows, nm. For beads without a box any will do.
+        turns : torch.Tensor, shape (N, 3)
+            How many of each box vector to add to each bead.
+        """
+        moves = turns.to(box) @ box
+        return replace(
+            self,
+            positions=self.positions + moves,
+            shifts=self.shifts + moves[self.pairs[0]] - moves[self.pairs[1]],
+        )
+
+    def supercell(self, box: Tensor) -> PairInputs:
+        """Return two copies side by side along the first vector of their periodic box.
+
+        A pair that crosses the boundary there joins the two copies, both ways; all other pairs
+        stay within a copy.
+        """
+        turns = torch.linalg.solve(box.T, self.shifts.T)[0].round().to(torch.int64)
+        count = len(self.types)
+        parts = []
+        for copy in (0, 1):
+            partner = torch.remainder(copy + turns, 2)
+            pairs = torch.stack([self.pairs[0] + copy * count, self.pairs[1] + partner * count])
+            parts.append((pairs, self.shifts + (copy - partner)[:, None] * box[0]))
+        return replace(
+            self,
+            positions=torch.cat([self.positions, self.positions + box[0]]),
+            types=self.types.repeat(2),
+            pairs=torch.cat([pairs for pairs, _ in parts], dim=1),
+            shifts=torch.cat([shifts for _, shifts in parts]),
+            edge_types=self.edge_types.repeat(2),
+        )
+
     def doubled(self) -> PairInputs:
         """Return two copies that do not see each other, as replicas."""
         return replace(
@@ -70,7 +111,12 @@ class PairInputs:
 
 
 def chain(
-    n_beads: int, n_types: int, cutoff: float, parameters: list[float], seed: int
+    n_beads: int,
+    n_types: int,
+    cutoff: float,
+    parameters: list[float],
+    seed: int,
+    box: np.ndarray | None = None,
 ) -> PairInputs:
     """Make random beads, the first half of them one bonded chain and the rest single.
 
@@ -88,6 +134,8 @@ def chain(
         Global parameters.
     seed : int
         Of the positions.
+    box : numpy.ndarray, shape (3, 3), optional
+        Periodic box vectors as rows in reduced form, nm, which the beads then fill.
 
     Returns
     -------
@@ -95,29 +143,55 @@ def chain(
         In float64.
     """
     rng = np.random.default_rng(seed)
-    side = 0.4 * cutoff * max(n_beads, 2) ** (1.0 / 3.0)
+    side = np.eye(3) * 0.4 * cutoff * max(n_beads, 2) ** (1.0 / 3.0)
     placed: list[np.ndarray] = []
     while len(placed) < n_beads:
-        trial = rng.uniform(0.0, side, 3)
+        trial = rng.uniform(0.0, 1.0, 3) @ (side if box is None else box)
         if all(np.linalg.norm(trial - other) > 0.1 * cutoff for other in placed):
             placed.append(trial)
     half = (n_beads + 1) // 2
     bonds = [(i, i + 1) for i in range(half - 1)]
     molecules = [0] * half + list(range(1, n_beads - half + 1))
     return inputs(
-        np.array(placed), np.arange(n_beads) % n_types, bonds, molecules, cutoff, parameters
+        np.array(placed), np.arange(n_beads) % n_types, bonds, molecules, cutoff, parameters, box
+    )
+
+
+def stored(card: Mapping[str, Any]) -> PairInputs:
+    """Build the configuration that a card holds, in its box if it has one.
+
+    Parameters
+    ----------
+    card : mapping
+        Card of a model that takes pairs, with a topology.
+
+    Returns
+    -------
+    PairInputs
+        In float64.
+    """
+    topology = card["topology"]
+    return inputs(
+        np.array(topology["positions"], dtype=np.float64),
+        np.array(topology["types"]),
+        topology["bonds"],
+        topology["molecules"],
+        card["cutoff"],
+        [entry["default"] for entry in card["parameters"]],
+        topology.get("box"),
     )
 
 
 def inputs(
     positions: np.ndarray,
     types: np.ndarray,
-    bonds: list[tuple[int, int]],
-    molecules: list[int],
+    bonds: Sequence[Sequence[int]],
+    molecules: Sequence[int],
     cutoff: float,
     parameters: list[float],
+    box: Any = None,
 ) -> PairInputs:
-    """Build the pair list of beads without a box, sorted by first index.
+    """Build the pair list of beads, sorted by first and then by second index.
 
     Parameters
     ----------
@@ -125,28 +199,35 @@ def inputs(
         nm.
     types : numpy.ndarray of int, shape (N,)
         Bead types.
-    bonds : list of pairs of int
+    bonds : sequence of pairs of int
         Bonded beads.
-    molecules : list of int
+    molecules : sequence of int
         Molecule index of every bead.
     cutoff : float
         nm.
     parameters : list of float
         Global parameters.
+    box : array_like, shape (3, 3), optional
+        Periodic box vectors as rows in reduced form, nm.
 
     Returns
     -------
     PairInputs
         In float64.
+
+    Raises
+    ------
+    ValueError
+        If the cutoff is more than half of the box.
     """
-    distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-    np.fill_diagonal(distance, np.inf)
-    pairs = np.stack(np.nonzero(distance < cutoff))
+    search = PairList(molecules, [(i, j) for i, j in bonds], cutoff)
+    cell = None if box is None else np.asarray(box, dtype=np.float64)
+    pairs, shifts, edges, count = search.update(positions, cell)
     return PairInputs(
         positions=torch.from_numpy(positions.astype(np.float64)),
         types=torch.from_numpy(types.astype(np.int64)),
-        pairs=torch.from_numpy(pairs),
-        shifts=torch.zeros((pairs.shape[1], 3), dtype=torch.float64),
-        edge_types=torch.from_numpy(edge_types(bonds, molecules, pairs)),
+        pairs=torch.from_numpy(pairs[:, :count].copy()),
+        shifts=torch.from_numpy(shifts[:count].copy()),
+        edge_types=torch.from_numpy(edges[:count].copy()),
         parameters=torch.tensor(parameters, dtype=torch.float64),
     )

@@ -13,6 +13,7 @@ from openmmcg.export._script import Scriptable, load_archive, save_archive, scri
 from openmmcg.export.archive import add_card, read_bytes, split_card
 from openmmcg.export.card import check_card, check_format, make_card
 from openmmcg.export.contract import check_contract, model_dtype
+from openmmcg.export.geometry import stored
 from openmmcg.files import atomic_path
 from openmmcg.models import CGNetwork
 
@@ -91,6 +92,8 @@ def to_bytes(
         training=training,
     )
     check_contract(module, card, n_beads)
+    if interface == "pairs" and topology is not None:
+        card["reference"] = reference(module, card)
     return add_card(save_archive(module), card, _weights(model))
 
 
@@ -165,6 +168,26 @@ def load_script(source: str | os.PathLike[str] | bytes) -> torch.jit.ScriptModul
     """
     read_card(source)
     return load_archive(read_bytes(source)[0]).eval()
+
+
+def reference(module: torch.jit.ScriptModule, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Evaluate the configuration of a card in double precision, to be found again anywhere.
+
+    Returns
+    -------
+    dict
+        ``bead_energies`` (N,) in kJ/mol and ``forces`` (N, 3) in kJ/mol/nm, to ten digits.
+    """
+    double = load_archive(save_archive(module)).double()
+    energies, forces, _ = double(*stored(card).arguments(torch.float64))
+    return {
+        "bead_energies": [_rounded(energy) for energy in energies.tolist()],
+        "forces": [[_rounded(component) for component in force] for force in forces.tolist()],
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.10g}")
 
 
 def _weights(model: Scriptable) -> bytes | None:

@@ -17,24 +17,26 @@ from torch import Tensor
 
 from openmmcg.export._script import argument_names
 from openmmcg.export.archive import read_bytes
-from openmmcg.export.geometry import PairInputs, chain, inputs
+from openmmcg.export.geometry import chain
 from openmmcg.export.modelfile import load_script, read_card
+from openmmcg.export.trials import Results, trials
 from openmmcg.models import CGNetwork
 
-Results = tuple[Tensor, ...]
-
-_SIZES = (2, 5, 24)
 _STEP = 1e-5
+_SLOPES = 72
+_LARGE_BOX = [[10.0, 0.0, 0.0], [0.0, 10.0, 0.0], [0.0, 0.0, 10.0]]
 _CLEAN_PROCESS = """
 import sys, warnings
 warnings.simplefilter("ignore")
 import torch
 torch.set_num_threads(1)
 calls = torch.load(sys.argv[2], weights_only=True)
+modules = {d: torch.jit.load(sys.argv[1]).to(d) for d in (torch.float32, torch.float64)}
 results = []
 for arguments in calls:
-    module = torch.jit.load(sys.argv[1]).to(arguments[0].dtype)
-    value = module(*arguments)
+    # As CGForce does: optimising the code for each new shape would take longer than running it.
+    with torch.jit.optimized_execution(False):
+        value = modules[arguments[0].dtype](*arguments)
     results.append([t.detach() for t in (value if isinstance(value, tuple) else (value,))])
 assert not any(name.split(".")[0] == "openmmcg" for name in sys.modules)
 torch.save(results, sys.argv[3])
@@ -46,12 +48,14 @@ def verify(
 ) -> dict[str, Any]:
     """Evaluate a model file in a clean process and check that what it says is consistent.
 
-    Random beads of several numbers (and those of the topology in the file, displaced) are
-    evaluated in single and double precision by a fresh Python process that imports nothing but
-    torch. For a model that takes pairs the checks are: agreement with this process and with the
-    network it was made from; single against double precision; forces against differences of the
-    energy; the same energies under a new numbering of beads, for two copies that do not see each
-    other, and with unused entries in the pair list.
+    The configuration stored in the file, the same displaced, and random beads of several numbers,
+    also across the boundaries of a triclinic box, are evaluated in single and double precision by
+    a fresh Python process that imports nothing but torch. For a model that takes pairs the checks
+    are: agreement with the energy and forces that were stored when it was saved, with this process
+    and with the network it was made from; single against double precision; forces against
+    differences of the energy; the same results under a new numbering of beads, at other periodic
+    images, for two copies that do not see each other, for a box twice as large, and with unused
+    entries in the pair list.
 
     Parameters
     ----------
@@ -76,7 +80,8 @@ def verify(
     """
     card = read_card(path)
     if card["interface"] == "pairs":
-        report = _verify_pairs(Path(path), card, model)
+        with torch.jit.optimized_execution(False):
+            report = _verify_pairs(Path(path), card, model)
     else:
         report = _verify_positions(Path(path), card)
     for check, difference in report["differences"].items():
@@ -89,78 +94,65 @@ def verify(
 
 
 def _verify_pairs(path: Path, card: Mapping[str, Any], model: CGNetwork | None) -> dict[str, Any]:
-    geometries = _geometries(card)
-    cutoff = card["cutoff"]
+    cutoff, tried = card["cutoff"], trials(card)
     single, double = torch.float32, torch.float64
-    calls = [
-        arguments
-        for beads in geometries
-        for arguments in (
-            beads.arguments(double),
-            beads.arguments(single),
-            beads.padded(7, cutoff).arguments(double),
-            beads.permuted(_order(beads)).arguments(double),
-            beads.doubled().arguments(double),
-        )
-    ]
+    variants = [trial.variants(cutoff) for trial in tried]
+    calls = []
+    for trial, others in zip(tried, variants, strict=True):
+        calls += [trial.beads.arguments(double), trial.beads.arguments(single)]
+        calls += [other.arguments(double) for other in others.values()]
     answers = iter(_clean_results(path, calls))
     module = load_script(path).double()
     eager = None if model is None else _double_copy(model)
     found: dict[str, list[float]] = {}
-    for beads in geometries:
-        reference, in_single, padded, permuted, doubled = (next(answers) for _ in range(5))
-        arguments = beads.arguments(double)
+    for trial, others in zip(tried, variants, strict=True):
+        arguments = trial.beads.arguments(double)
+        got = next(answers)
         compare = [
-            ("this process", reference, module(*arguments)),
-            ("single precision", reference, in_single),
-            ("unused pairs", reference, padded),
-            ("numbering of beads", _pick(reference, _order(beads)), permuted),
-            ("replicas", _twice(reference), doubled),
-            ("forces", (_slope_forces(module, arguments),), (reference[1],)),
+            ("this process", got, module(*arguments)),
+            ("single precision", got, next(answers)),
+            *((check, trial.expected(check, got), next(answers)) for check in others),
+            ("forces", (_slope_forces(module, arguments, got[1]),), (got[1],)),
         ]
+        if trial.beads is tried[0].beads and card.get("reference") is not None:
+            compare.append(("stored results", _reference(card), got[:2]))
         if eager is not None:
-            compare.append(("network", eager(*arguments), reference))
-        for check, expected, got in compare:
-            found.setdefault(check, []).append(_difference(expected, got))
+            compare.append(("network", eager(*arguments), got))
+        for check, expected, result in compare:
+            found.setdefault(check, []).append(_difference(expected, result))
     return {
         "differences": {check: max(values) for check, values in found.items()},
-        "beads": [len(beads.types) for beads in geometries],
-        "pairs": [beads.pairs.shape[1] for beads in geometries],
+        "beads": [len(trial.beads.types) for trial in tried],
+        "pairs": [trial.beads.pairs.shape[1] for trial in tried],
+        "boxes": [trial.box is not None for trial in tried],
     }
 
 
+def _reference(card: Mapping[str, Any]) -> Results:
+    """Bead energies and forces that were written into the card when the model was saved."""
+    names = ("bead_energies", "forces")
+    return tuple(torch.tensor(card["reference"][name], dtype=torch.float64) for name in names)
+
+
 def _verify_positions(path: Path, card: Mapping[str, Any]) -> dict[str, Any]:
-    module = load_script(path)
-    n_beads = len(card["topology"]["types"]) if card["topology"] else 3
-    names = argument_names(module)
-    extra = [entry["default"] for entry in card["parameters"][1:]]
-    calls = []
-    for dtype in (torch.float64, torch.float32):
-        positions = chain(n_beads, 1, card["cutoff"] or 1.0, [], seed=1).positions.to(dtype)
-        box = [10.0 * torch.eye(3, dtype=dtype)] * (len(names) - 1 - len(extra))
-        calls.append((positions, *box, *(torch.tensor(value, dtype=dtype) for value in extra)))
+    module, topology = load_script(path), card["topology"]
+    if topology is None:
+        positions = chain(3, 1, card["cutoff"] or 1.0, [], seed=1).positions
+        box = torch.tensor(_LARGE_BOX, dtype=torch.float64)
+    else:
+        positions = torch.tensor(topology["positions"], dtype=torch.float64)
+        box = torch.tensor(topology.get("box") or _LARGE_BOX, dtype=torch.float64)
+    extra = [torch.tensor(entry["default"]).double() for entry in card["parameters"][1:]]
+    takes_box = len(argument_names(module)) > 1 + len(extra)
+    arguments = (positions, *([box] if takes_box else []), *extra)
+    calls = [tuple(t.to(dtype) for t in arguments) for dtype in (torch.float64, torch.float32)]
     reference, in_single = _clean_results(path, calls)
     here = module.double()(*calls[0])
     differences = {
         "this process": _difference(reference, here if isinstance(here, tuple) else (here,)),
         "single precision": _difference(reference, in_single),
     }
-    return {"differences": differences, "beads": [n_beads], "pairs": [0]}
-
-
-def _geometries(card: Mapping[str, Any]) -> list[PairInputs]:
-    defaults = [entry["default"] for entry in card["parameters"]]
-    n_types, cutoff = len(card["bead_types"]), card["cutoff"]
-    found = [chain(size, n_types, cutoff, defaults, seed=size) for size in _SIZES]
-    topology = card["topology"]
-    if topology is not None:
-        positions = np.array(topology["positions"], dtype=np.float64)
-        noise = np.random.default_rng(0).normal(0.0, 0.003, positions.shape)
-        types, bonds = np.array(topology["types"]), [(i, j) for i, j in topology["bonds"]]
-        found.append(
-            inputs(positions + noise, types, bonds, topology["molecules"], cutoff, defaults)
-        )
-    return found
+    return {"differences": differences, "beads": [len(positions)], "pairs": [0]}
 
 
 def _clean_results(path: Path, calls: Sequence[tuple[Tensor, ...]]) -> list[Results]:
@@ -186,33 +178,21 @@ def _double_copy(model: CGNetwork) -> torch.nn.Module:
     return copy.deepcopy(model).double().eval()
 
 
-def _order(beads: PairInputs) -> Tensor:
-    generator = torch.Generator().manual_seed(len(beads.types))
-    return torch.randperm(len(beads.types), generator=generator)
-
-
-def _pick(results: Results, order: Tensor) -> Results:
-    energy, forces, derivatives = results
-    return energy[order], forces[order], derivatives[:, order]
-
-
-def _twice(results: Results) -> Results:
-    energy, forces, derivatives = results
-    return energy.repeat(2), forces.repeat(2, 1), derivatives.repeat(1, 2)
-
-
-def _slope_forces(module: torch.jit.ScriptModule, arguments: tuple[Tensor, ...]) -> Tensor:
-    """Forces as central differences of the energy, one direction after the other."""
+def _slope_forces(
+    module: torch.jit.ScriptModule, arguments: tuple[Tensor, ...], forces: Tensor
+) -> Tensor:
+    """Forces with some of their components as central differences of the energy."""
     positions, *others = arguments
-    forces = torch.zeros_like(positions)
-    for index in np.ndindex(*positions.shape):
+    slopes = forces.clone()
+    chosen = np.random.default_rng(0).permutation(positions.numel())[:_SLOPES]
+    for index in zip(*np.unravel_index(chosen, positions.shape), strict=True):
         ends = []
         for sign in (1.0, -1.0):
             moved = positions.clone()
             moved[index] += sign * _STEP
             ends.append(module(moved, *others)[0].sum())
-        forces[index] = (ends[1] - ends[0]) / (2.0 * _STEP)
-    return forces
+        slopes[index] = (ends[1] - ends[0]) / (2.0 * _STEP)
+    return slopes
 
 
 def _difference(expected: Sequence[Tensor], got: Sequence[Tensor]) -> float:

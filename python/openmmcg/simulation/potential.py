@@ -50,7 +50,9 @@ class CGPotential:
 
     @property
     def template(self) -> dict[str, Any]:
-        """One molecule: names, residues, types, bonds, molecules, masses (Da), positions (nm).
+        """One system: names, residues, types, bonds, molecules, masses (Da), positions, box (nm).
+
+        A liquid has the box vectors of its positions; a system without boundaries has none.
 
         Raises
         ------
@@ -81,8 +83,14 @@ class CGPotential:
         record = self.card["priors"]
         return None if record is None else PriorSet.from_dict(record)
 
+    @property
+    def box(self) -> np.ndarray | None:
+        """Periodic box vectors (3, 3) of the model's own configuration, nm; None without one."""
+        box = self.template.get("box")
+        return None if box is None else np.asarray(box, dtype=np.float64)
+
     def topology(self, replicas: int = 1) -> Topology:
-        """OpenMM topology with one chain for each molecule of each replica."""
+        """OpenMM topology with one chain for each molecule of each replica, and the box."""
         return build_topology(self.template, replicas)
 
     def initial_positions(self, replicas: int = 1) -> np.ndarray:
@@ -95,7 +103,9 @@ class CGPotential:
     def createSystem(
         self, replicas: int = 1, priors: bool = True, mass_scale: float = 1.0
     ) -> openmm.System:
-        """Make a System of independent copies of the molecule, without a box.
+        """Make a System of independent copies of the model's own molecules.
+
+        It is periodic if the model file has a box, which becomes the default one.
 
         Parameters
         ----------
@@ -115,6 +125,8 @@ class CGPotential:
         if replicas < 1:
             raise ValueError(f"The number of replicas is {replicas}, but at least 1 is needed.")
         system = openmm.System()
+        if self.box is not None:
+            system.setDefaultPeriodicBoxVectors(*self.box)
         for _ in range(replicas):
             for mass in self.template["masses"]:
                 system.addParticle(mass * mass_scale)
@@ -122,7 +134,12 @@ class CGPotential:
         return system
 
     def addToSystem(
-        self, system: openmm.System, replicas: int = 1, offset: int = 0, priors: bool = True
+        self,
+        system: openmm.System,
+        replicas: int = 1,
+        offset: int = 0,
+        priors: bool = True,
+        periodic: bool | None = None,
     ) -> None:
         """Add the network (force group 0) and the priors (force group 1) to a System.
 
@@ -136,6 +153,9 @@ class CGPotential:
             Particle of the first bead of the first copy.
         priors : bool
             Add the classical terms too.
+        periodic : bool, optional
+            Use the shortest periodic images in the System's box, for the network and the priors;
+            by default if the model file has a box.
 
         Raises
         ------
@@ -149,7 +169,8 @@ class CGPotential:
                 f"{replicas} replicas of {count} beads from particle {offset} on do not fit into "
                 f"a System of {system.getNumParticles()} particles; add the particles first."
             )
-        system.addForce(self._network(replicas, offset))
+        boxed = self.box is not None if periodic is None else periodic
+        system.addForce(self._network(replicas, offset, boxed))
         prior_set = self.priors if priors else None
         if prior_set is not None:
             bound = prior_set.bind(
@@ -158,13 +179,15 @@ class CGPotential:
                 template["bonds"],
                 template["molecules"],
             )
-            for force in bound.to_openmm(replicas, offset, n_particles=system.getNumParticles()):
+            particles = system.getNumParticles()
+            for force in bound.to_openmm(replicas, offset, periodic=boxed, n_particles=particles):
                 force.setForceGroup(PRIOR_GROUP)
                 system.addForce(force)
 
-    def _network(self, replicas: int, offset: int) -> openmm.Force:
+    def _network(self, replicas: int, offset: int, periodic: bool) -> openmm.Force:
         template = self.template
         force = CGForce(self.path)
+        force.setUsesPeriodicBoundaryConditions(periodic)
         force.setName("network")
         force.setForceGroup(NETWORK_GROUP)
         for replica in range(replicas):

@@ -182,7 +182,10 @@ def write_structures(job: Job, folder: Path) -> None:
     for name, replicas in (("system.pdb", job.config.replicas), ("replica.pdb", 1)):
         potential = job.potential
         write_topology_pdb(
-            folder / name, potential.topology(replicas), potential.initial_positions(replicas)
+            folder / name,
+            potential.topology(replicas),
+            potential.initial_positions(replicas),
+            potential.box,
         )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
+
+from openmmcg.priors.geometry import minimum_image
 
 LARGEST_STRETCH = 2.0
 """A bond longer than this multiple of its length in the model's frame has come apart."""
@@ -39,7 +42,8 @@ def check_frame(
         name = template["names"][bead]
         raise _failure(replica, f"the position of bead {bead} ({name}) is not a number", frame)
     bonds = np.asarray(template["bonds"], dtype=np.int64).reshape(-1, 2)
-    stretch = _lengths(frames, bonds) / _lengths(np.array([template["positions"]]), bonds)
+    own = np.array([template["positions"]])
+    stretch = _lengths(frames, bonds, template) / _lengths(own, bonds, template)
     if stretch.size and stretch.max() > LARGEST_STRETCH:
         replica, bond = np.unravel_index(stretch.argmax(), stretch.shape)
         first, second = (template["names"][bead] for bead in bonds[bond])
@@ -70,5 +74,9 @@ def _when(frame: int) -> str:
     return f"before frame {frame}" if frame else "during equilibration"
 
 
-def _lengths(frames: np.ndarray, bonds: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(frames[:, bonds[:, 1]] - frames[:, bonds[:, 0]], axis=-1)
+def _lengths(frames: np.ndarray, bonds: np.ndarray, template: Mapping[str, Any]) -> np.ndarray:
+    steps = frames[:, bonds[:, 1]] - frames[:, bonds[:, 0]]
+    if template.get("box") is not None:
+        box = torch.tensor(template["box"], dtype=torch.float64)
+        steps = minimum_image(torch.from_numpy(steps), box).numpy()
+    return np.linalg.norm(steps, axis=-1)

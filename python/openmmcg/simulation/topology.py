@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from openmm import unit
 from openmm.app import Topology
 
 
@@ -21,9 +22,12 @@ def build_topology(template: Mapping[str, Any], replicas: int = 1) -> Topology:
     Returns
     -------
     openmm.app.Topology
-        One chain for each molecule of each replica; beads have no element.
+        One chain for each molecule of each replica; beads have no element. It has the template's
+        box if there is one.
     """
     result = Topology()
+    if template.get("box") is not None:
+        result.setPeriodicBoxVectors(template["box"] * unit.nanometer)
     molecules = template["molecules"]
     for replica in range(replicas):
         atoms = []

@@ -13,6 +13,7 @@ from openmm import unit
 from openmm.app import DCDFile, Topology
 
 _COUNT_OFFSET = 8
+_BOX_OFFSET = 48
 
 
 class DCDTrajectory:
@@ -23,7 +24,7 @@ class DCDTrajectory:
     path : Path
         The file; a new one is begun when `frames` is 0.
     topology : openmm.app.Topology
-        Beads of all replicas, without a box.
+        Beads of all replicas; the box, if it has one, is written with every frame.
     timestep : float
         ps.
     steps_per_frame : int
@@ -67,7 +68,7 @@ class DCDTrajectory:
 
 
 def truncate_dcd(path: Path, beads: int, frames: int) -> None:
-    """Cut a DCD file without a box back to its first frames and correct its header.
+    """Cut a DCD file back to its first frames and correct its header.
 
     Parameters
     ----------
@@ -91,13 +92,13 @@ def truncate_dcd(path: Path, beads: int, frames: int) -> None:
             "delete the folder to start again."
         )
     with open(path, "r+b") as handle:
-        start, found = _header(handle, path)
+        start, found, boxed = _header(handle, path)
         if found != beads:
             raise ValueError(
                 f"{path} has {found} beads, the system has {beads}; delete the folder to start "
                 "again."
             )
-        length = start + frames * _frame_type(beads).itemsize
+        length = start + frames * _frame_type(beads, boxed).itemsize
         if handle.seek(0, os.SEEK_END) < length:
             raise ValueError(
                 f"{path} is shorter than the {frames} frames of the checkpoint beside it; "
@@ -117,29 +118,31 @@ def read_dcd(path: Path) -> np.ndarray:
         If it is not such a file.
     """
     with open(path, "rb") as handle:
-        start, beads = _header(handle, path)
+        start, beads, boxed = _header(handle, path)
         handle.seek(start)
-        records = np.fromfile(handle, dtype=_frame_type(beads))
-    if len(records) and (records["begin"] != 4 * beads).any():
-        raise ValueError(f"{path} is damaged or has a box; run again.")
-    return np.ascontiguousarray(np.moveaxis(records["values"], 1, 2)) / np.float32(10)
+        axes = np.fromfile(handle, dtype=_frame_type(beads, boxed))["axes"]
+    if len(axes) and (axes["begin"] != 4 * beads).any():
+        raise ValueError(f"{path} is damaged; run again.")
+    return np.ascontiguousarray(np.moveaxis(axes["values"], 1, 2)) / np.float32(10)
 
 
-def _frame_type(beads: int) -> np.dtype:
-    """Layout of a frame without a box: x, y and z of all beads in angstrom, each with its size."""
+def _frame_type(beads: int, boxed: bool) -> np.dtype:
+    """Layout of a frame: its unit cell, then x, y and z of all beads in angstrom, with sizes."""
     axis = np.dtype([("begin", "<i4"), ("values", "<f4", (beads,)), ("end", "<i4")])
-    return np.dtype((axis, (3,)))
+    cell = [("cell", [("begin", "<i4"), ("values", "<f8", (6,)), ("end", "<i4")])]
+    return np.dtype([*(cell if boxed else []), ("axes", axis, (3,))])
 
 
-def _header(handle: IO[bytes], path: Path) -> tuple[int, int]:
-    """Where the first frame of an open DCD file begins, and its number of beads."""
+def _header(handle: IO[bytes], path: Path) -> tuple[int, int, bool]:
+    """Where the first frame of an open DCD file begins, its beads, and whether it has a box."""
     head = handle.read(96)
     if len(head) == 96 and head[4:8] == b"CORD":
         title = struct.unpack("<i", head[92:96])[0]
         handle.seek(96 + title + 8)
         count = handle.read(4)
         if len(count) == 4:
-            return 96 + title + 16, int(struct.unpack("<i", count)[0])
+            boxed = struct.unpack_from("<i", head, _BOX_OFFSET)[0] != 0
+            return 96 + title + 16, int(struct.unpack("<i", count)[0]), boxed
     raise ValueError(f"{path} is not a DCD file; delete the folder to start again.")
 
 
