@@ -28,12 +28,15 @@ class Ensemble:
         Which independent trajectory a frame belongs to.
     frame_interval : float or None
         Time between frames of a walker, ps, where known.
+    boxes : ndarray, (F, 3, 3), or None
+        Periodic box vectors as rows, nm; None without boundaries.
     """
 
     positions: np.ndarray
     weights: np.ndarray
     walkers: np.ndarray
     frame_interval: float | None = None
+    boxes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together or cannot be averaged."""
@@ -84,19 +87,40 @@ class Ensemble:
         return np.asarray(ranks % 2 == 1)
 
 
-def from_dataset(dataset: Dataset) -> Ensemble:
+SAME_TEMPERATURE = 0.01
+"""Temperatures that differ by less are the same, K."""
+
+
+def from_dataset(dataset: Dataset, temperature: float | None = None) -> Ensemble:
     """Read the reference ensemble of a mapped dataset, with its thermodynamic weights.
 
     Parameters
     ----------
     dataset : openmmcg.data.Dataset
         An open dataset.
+    temperature : float, optional
+        Take the frames of this temperature, K; by default all.
+
+    Raises
+    ------
+    ValueError
+        If there are no frames of that temperature.
     """
+    rows = np.ones(dataset.n_frames, dtype=bool)
+    if temperature is not None:
+        rows = np.abs(dataset.temperatures - temperature) < SAME_TEMPERATURE
+    if not rows.any():
+        found = ", ".join(f"{value:g}" for value in np.unique(dataset.temperatures))
+        raise ValueError(
+            f"{dataset.path} was sampled at {found} K, not at {temperature:g} K; compare at a "
+            "temperature of the reference."
+        )
     return Ensemble(
-        np.asarray(dataset.positions),
-        np.asarray(dataset.weights, dtype=np.float64),
-        np.asarray(dataset.walkers),
+        np.asarray(dataset.positions[rows]),
+        np.asarray(dataset.weights[rows], dtype=np.float64),
+        np.asarray(dataset.walkers[rows]),
         dataset.source.get("config", {}).get("frame_interval"),
+        None if dataset.boxes is None else np.asarray(dataset.boxes[rows], dtype=np.float64),
     )
 
 
@@ -113,8 +137,13 @@ def from_run(frames: RunFrames, discard: float = 0.0) -> Ensemble:
     Raises
     ------
     ValueError
-        If nothing is left after `discard`.
+        If nothing is left after `discard`, or the run passed through temperatures.
     """
+    if np.ptp(frames.temperatures) > SAME_TEMPERATURE:
+        raise ValueError(
+            f"The run passed from {frames.temperatures[0]:g} to {frames.temperatures[-1]:g} K, so "
+            "its frames are no ensemble; compare a run at one temperature."
+        )
     kept = frames.times > discard
     if not kept.any():
         raise ValueError(
@@ -128,4 +157,5 @@ def from_run(frames: RunFrames, discard: float = 0.0) -> Ensemble:
         weights.ravel(),
         np.tile(np.arange(replicas), steps),
         frames.frame_interval,
+        None if frames.box is None else np.broadcast_to(frames.box, (steps * replicas, 3, 3)),
     )

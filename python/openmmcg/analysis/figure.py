@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from openmmcg.analysis.compare import Distribution, Ramachandran
 from openmmcg.analysis.distributions import free_energy
+from openmmcg.analysis.liquid import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +21,7 @@ MODEL_COLOUR = "#d55e00"
 UNVISITED_COLOUR = "#ececec"
 COLUMNS = 5
 MAX_PANELS = 20
+MAX_CURVES = 10
 ORDER = ("bond", "improper", "angle")
 ENERGY_STEP = 4.0
 """Spacing of contour lines, kJ/mol."""
@@ -48,7 +51,10 @@ STYLE: Any = {
 
 
 def draw(
-    ramachandran: Ramachandran | None, distributions: list[Distribution], temperature: float
+    ramachandran: Ramachandran | None,
+    distributions: list[Distribution],
+    temperature: float,
+    liquid: Sequence[Curve] = (),
 ) -> Figure:
     """Draw the figure of a comparison.
 
@@ -60,6 +66,8 @@ def draw(
         One panel each, at most 20.
     temperature : float
         K.
+    liquid : sequence of Curve
+        One panel each, at most 10, after the others.
 
     Returns
     -------
@@ -69,8 +77,8 @@ def draw(
     import matplotlib
     from matplotlib.figure import Figure
 
-    panels = sorted(distributions, key=lambda panel: ORDER.index(panel.coordinate.kind))
-    panels = panels[:MAX_PANELS]
+    own = sorted(distributions, key=lambda panel: ORDER.index(panel.coordinate.kind))
+    panels: list[Distribution | Curve] = [*own[:MAX_PANELS], *liquid[:MAX_CURVES]]
     rows = -(-len(panels) // COLUMNS)
     heights = MAP_HEIGHT * bool(ramachandran), ROW_HEIGHT * rows + LEGEND_HEIGHT * bool(rows)
     total = sum(heights)
@@ -140,7 +148,9 @@ def _contours(axes: Axes, energy: np.ndarray, top: float) -> None:
     axes.contour(centres, centres, energy.T, levels, colors="black", linewidths=0.35, alpha=0.6)
 
 
-def _draw_histograms(figure: Figure, panels: list[Distribution], rows: int, top: float) -> None:
+def _draw_histograms(
+    figure: Figure, panels: list[Distribution | Curve], rows: int, top: float
+) -> None:
     height = figure.get_figheight()
     grid = figure.add_gridspec(
         rows,
@@ -154,9 +164,12 @@ def _draw_histograms(figure: Figure, panels: list[Distribution], rows: int, top:
     )
     drawn = [figure.add_subplot(grid[k // COLUMNS, k % COLUMNS]) for k in range(len(panels))]
     for axes, panel in zip(drawn, panels, strict=True):
-        _histogram(axes, panel)
+        if isinstance(panel, Curve):
+            _curve(axes, panel)
+        else:
+            _histogram(axes, panel)
     for axes in drawn[::COLUMNS]:
-        axes.set_ylabel("Probability density")
+        axes.set_ylabel(axes.get_ylabel() or "Probability density")
     figure.legend(
         *drawn[0].get_legend_handles_labels(),
         loc="lower center",
@@ -181,9 +194,32 @@ def _histogram(axes: Axes, panel: Distribution) -> None:
         panel.model / width, panel.edges, color=MODEL_COLOUR, linewidth=1.1, label="CG model"
     )
     unit = {"nm": "nm", "deg": "degrees"}[coordinate.unit]
-    label = coordinate.label.replace("-", "–")
-    axes.set(title=label, xlabel=f"{coordinate.kind.capitalize()} ({unit})", yticks=[])
-    axes.set_xlim(panel.edges[0], panel.edges[-1])
+    axes.set_xlabel(f"{coordinate.kind.capitalize()} ({unit})")
+    _finish(axes, coordinate.label, panel.edges[0], panel.edges[-1])
+
+
+def _curve(axes: Axes, curve: Curve) -> None:
+    """Draw a radial or angular distribution."""
+    axes.fill_between(
+        curve.x,
+        curve.reference,
+        color=REFERENCE_COLOUR,
+        alpha=0.35,
+        linewidth=0,
+        label="Reference (all-atom)",
+    )
+    axes.plot(curve.x, curve.model, color=MODEL_COLOUR, linewidth=1.1, label="CG model")
+    radial = curve.kind == "rdf"
+    axes.set_xlabel("r (nm)" if radial else "Neighbour angle (degrees)")
+    if radial:
+        axes.axhline(1, color="black", linewidth=0.35)
+        axes.set_ylabel("g(r)")
+    _finish(axes, curve.label, 0, curve.x[-1] if radial else 180)
+
+
+def _finish(axes: Axes, label: str, low: float, high: float) -> None:
+    axes.set(title=label.replace("-", "–"), yticks=[])
+    axes.set_xlim(low, high)
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.locator_params(axis="x", nbins=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from openmmcg.analysis.compare import (
-    Distribution,
-    Ramachandran,
-    Stability,
-    check_stability,
-    compare_coordinates,
-    compare_ramachandran,
-)
-from openmmcg.analysis.ensemble import Ensemble, from_dataset, from_run
+from openmmcg.analysis.compare import Ramachandran
+from openmmcg.analysis.comparison import Comparison, compare
+from openmmcg.analysis.ensemble import SAME_TEMPERATURE
 from openmmcg.data import Dataset
 from openmmcg.files import atomic_path
-from openmmcg.simulation.frames import load_frames
+from openmmcg.simulation.frames import run_folders
 from openmmcg.simulation.record import read_record
 
 if TYPE_CHECKING:
@@ -68,9 +62,12 @@ class ReportConfig:
     Attributes
     ----------
     run : str
-        Folder of a finished run.
+        Folder of a finished run; one of several temperatures stands for all of them.
+    runs : list of str or None
+        Instead of `run`: runs at different temperatures.
     dataset : str
-        Reference dataset, used with its thermodynamic weights.
+        Reference dataset, used with its thermodynamic weights; each run is compared with its
+        frames of the run's temperature.
     output : str
         Folder for report.html, report.png and report.json.
     bins : int
@@ -82,6 +79,7 @@ class ReportConfig:
     """
 
     run: str = "run"
+    runs: list[str] | None = None
     dataset: str = "dataset.h5"
     output: str = "report"
     bins: int = 60
@@ -97,45 +95,11 @@ class ReportConfig:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """All results of a report, before they are drawn or written.
-
-    Attributes
-    ----------
-    temperature : float
-        K.
-    reference, model : Ensemble
-        What is compared.
-    ramachandran : Ramachandran or None
-        None if the beads define no (phi, psi).
-    distributions : list of Distribution
-        Bonds, angles and impropers by bead types.
-    stability : Stability
-        Broken bonds and inverted stereocentres.
-    """
-
-    temperature: float
-    reference: Ensemble
-    model: Ensemble
-    ramachandran: Ramachandran | None
-    distributions: list[Distribution]
-    stability: Stability
-
-    def numbers(self) -> dict[str, Any]:
-        """All numbers, ready for JSON."""
-        return {
-            "temperature": self.temperature,
-            "ramachandran": None if self.ramachandran is None else self.ramachandran.numbers(),
-            "distributions": [entry.numbers() for entry in self.distributions],
-            "stability": self.stability.numbers(),
-            "reference": _facts(self.reference),
-            "model": _facts(self.model),
-        }
-
-
 def report(config: ReportConfig, progress: bool = True) -> Path:
     """Compare a CG run with its reference and write the report.
+
+    With several temperatures there is a report for each that the reference has, in folders like
+    300K, and report.html compares them.
 
     Parameters
     ----------
@@ -155,11 +119,24 @@ def report(config: ReportConfig, progress: bool = True) -> Path:
     ValueError
         If run and dataset do not have the same beads and temperature.
     """
-    console = Console(quiet=not progress)
-    folder = Path(config.output)
-    record = read_record(Path(config.run))
+    console = Console(quiet=not progress, soft_wrap=True)
+    folders = [found for run in config.runs or [config.run] for found in run_folders(run)]
+    output = Path(config.output)
+    if len(folders) == 1:
+        comparison = _report_one(config, folders[0], output, console)
+        if comparison.ramachandran is not None:
+            console.print(summary(comparison.ramachandran))
+    else:
+        _report_several(config, folders, output, console)
+    console.print(f"Wrote {output / 'report.html'}, report.png and report.json.")
+    return output / "report.html"
+
+
+def _report_one(config: ReportConfig, run: Path, output: Path, console: Console) -> Comparison:
+    """Compare at one temperature and write page, figure and numbers to a folder."""
+    record = read_record(run)
     with console.status("Comparing distributions"), Dataset.open(config.dataset) as dataset:
-        comparison = compare(config, record, dataset)
+        comparison = compare(run, record, dataset, config.bins, config.discard)
         source = dataset.source
     image = _png(_draw(comparison))
     numbers = {
@@ -168,9 +145,46 @@ def report(config: ReportConfig, progress: bool = True) -> Path:
         **comparison.numbers(),
         "run": record,
         "source": source,
-        "versions": {name: version(name) for name in ("openmm-cg", "openmm", "torch", "mdtraj")},
+        "versions": _versions(),
     }
-    page = render(config.title, numbers, image)
+    _write(output, numbers, render(config.title, numbers, image), image)
+    return comparison
+
+
+def _report_several(
+    config: ReportConfig, folders: Sequence[Path], output: Path, console: Console
+) -> None:
+    """Compare at each temperature that the reference has, and write an overview of all."""
+    from openmmcg.analysis.overview import draw_overview, overview_rows
+
+    with Dataset.open(config.dataset) as dataset:
+        known = np.unique(dataset.temperatures)
+    kelvins = [float(read_record(folder)["temperature"]) for folder in folders]
+    compared = [k for k, t in enumerate(kelvins) if np.abs(known - t).min() < SAME_TEMPERATURE]
+    if not compared:
+        raise ValueError(
+            f"{config.dataset} was sampled at {', '.join(f'{t:g}' for t in known)} K, the runs are "
+            f"at {', '.join(f'{t:g}' for t in kelvins)} K; compare at a temperature of both."
+        )
+    comparisons = []
+    for index in compared:
+        place = output / f"{kelvins[index]:g}K"
+        comparisons.append(_report_one(config, folders[index], place, console))
+    rows = overview_rows(comparisons)
+    left_out = sorted(set(kelvins) - {kelvins[index] for index in compared})
+    numbers = {
+        "openmmcg_report": 1,
+        "config": asdict(config),
+        "temperatures": rows,
+        "without_reference": left_out,
+        "temperature_range": comparisons[0].trained,
+        "versions": _versions(),
+    }
+    image = _png(draw_overview(rows, comparisons[0].trained))
+    _write(output, numbers, render(config.title, numbers, image, "overview.html"), image)
+
+
+def _write(folder: Path, numbers: Mapping[str, Any], page: str, image: bytes) -> None:
     for name, content in (
         ("report.png", image),
         ("report.json", json.dumps(numbers, indent=1, default=_plain).encode()),
@@ -178,46 +192,10 @@ def report(config: ReportConfig, progress: bool = True) -> Path:
     ):
         with atomic_path(folder / name) as temporary:
             temporary.write_bytes(content)
-    if comparison.ramachandran is not None:
-        console.print(summary(comparison.ramachandran), soft_wrap=True)
-    console.print(f"Wrote {folder / 'report.html'}, report.png and report.json.", soft_wrap=True)
-    return folder / "report.html"
 
 
-def compare(config: ReportConfig, record: Mapping[str, Any], dataset: Dataset) -> Comparison:
-    """Compute everything that a report shows.
-
-    Parameters
-    ----------
-    config : ReportConfig
-    record : mapping
-        Of the run, see `openmmcg.simulation.record.read_record`.
-    dataset : Dataset
-        The reference.
-    """
-    model = from_run(load_frames(config.run), config.discard)
-    reference = from_dataset(dataset)
-    temperature = float(record["temperature"])
-    if model.positions.shape[1] != dataset.n_beads:
-        raise ValueError(
-            f"{config.run} has {model.positions.shape[1]} beads a molecule, {config.dataset} has "
-            f"{dataset.n_beads}; compare a run with the dataset that its model was trained on."
-        )
-    found = np.unique(dataset.temperatures)
-    if not np.allclose(found, temperature, rtol=0, atol=0.01):
-        raise ValueError(
-            f"{config.dataset} was sampled at {', '.join(f'{t:g}' for t in found)} K, the run at "
-            f"{temperature:g} K; compare at one temperature."
-        )
-    names = [dataset.type_names[kind] for kind in dataset.types]
-    return Comparison(
-        temperature,
-        reference,
-        model,
-        compare_ramachandran(reference, model, dataset.topology, temperature, config.bins),
-        compare_coordinates(reference, model, dataset.bonds, names),
-        check_stability(reference, model, dataset.bonds, names),
-    )
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("openmm-cg", "openmm", "torch", "mdtraj")}
 
 
 def summary(ramachandran: Ramachandran) -> str:
@@ -235,7 +213,9 @@ def summary(ramachandran: Ramachandran) -> str:
     )
 
 
-def render(title: str, numbers: Mapping[str, Any], image: bytes) -> str:
+def render(
+    title: str, numbers: Mapping[str, Any], image: bytes, template: str = "report.html"
+) -> str:
     """Return the page with its figure inside.
 
     Parameters
@@ -246,6 +226,8 @@ def render(title: str, numbers: Mapping[str, Any], image: bytes) -> str:
         Content of report.json.
     image : bytes
         The figure as PNG.
+    template : str
+        File of the page's template.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -257,30 +239,26 @@ def render(title: str, numbers: Mapping[str, Any], image: bytes) -> str:
         lstrip_blocks=True,
     )
     picture = base64.b64encode(image).decode()
-    template = environment.get_template("report.html")
-    return template.render(title=title, picture=picture, quantities=QUANTITIES, **numbers)
+    return environment.get_template(template).render(
+        title=title, picture=picture, quantities=QUANTITIES, **numbers
+    )
 
 
 def _draw(comparison: Comparison) -> Figure:
     from openmmcg.analysis.figure import draw
 
-    return draw(comparison.ramachandran, comparison.distributions, comparison.temperature)
+    return draw(
+        comparison.ramachandran,
+        comparison.distributions,
+        comparison.temperature,
+        comparison.liquid,
+    )
 
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=RESOLUTION)
     return buffer.getvalue()
-
-
-def _facts(ensemble: Ensemble) -> dict[str, Any]:
-    return {
-        "frames": ensemble.n_frames,
-        "effective_frames": ensemble.effective_frames,
-        "walkers": ensemble.n_walkers,
-        "frame_interval": ensemble.frame_interval,
-        "length": ensemble.length,
-    }
 
 
 def _plain(value: Any) -> Any:

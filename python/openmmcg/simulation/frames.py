@@ -33,6 +33,8 @@ class RunFrames:
         Of the thermostat and the model, K.
     frame_interval : float
         ps.
+    box : ndarray, (3, 3), or None
+        Periodic box vectors as rows, nm, of all frames; None without boundaries.
     """
 
     positions: np.ndarray
@@ -40,6 +42,7 @@ class RunFrames:
     times: np.ndarray
     temperatures: np.ndarray
     frame_interval: float
+    box: np.ndarray | None = None
 
 
 def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
@@ -67,15 +70,25 @@ def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
         times, weights = file["times"][...], file["weights"][...]
         interval = float(file.attrs["frame_interval"])
         kelvin = file["temperatures"][...] if "temperatures" in file else None
+    record = read_record(folder)
     if kelvin is None:  # of a version that knew one temperature
-        kelvin = np.full(len(times), read_record(folder)["temperature"])
+        kelvin = np.full(len(times), record["temperature"])
+    box = None if record.get("box") is None else np.array(record["box"], dtype=np.float64)
     positions = read_positions(folder, weights.shape[1])
     if positions.shape[:2] != weights.shape:
         raise ValueError(
             f"{folder / TRAJECTORY} has {len(positions)} frames, but {WEIGHTS} beside it has "
             f"{len(weights)}; run `openmm-cg run` again with the same settings."
         )
-    return RunFrames(positions, weights, times, kelvin, interval)
+    return RunFrames(positions, weights, times, kelvin, interval, box)
+
+
+def run_folders(folder: str | os.PathLike[str]) -> list[Path]:
+    """Folders of a run that hold frames: one for each temperature, or its own."""
+    folder = Path(folder)
+    kelvins = read_record(folder).get("temperatures", [])
+    own = [folder / f"{kelvin:g}K" for kelvin in kelvins]
+    return own if len(own) > 1 and own[0].is_dir() else [folder]
 
 
 def read_positions(folder: Path, replicas: int) -> np.ndarray:

@@ -93,6 +93,7 @@ class Job:
             "temperature": self.temperatures[0],
             "temperatures": list(self.temperatures),
             "temperature_range": card["temperature_range"],
+            "box": self.potential.template.get("box"),
             "platform": self.platform.getName(),
             "model": {name: card[name] for name in kept},
             "versions": {name: version(name) for name in ("openmm-cg", "openmm", "torch")},
