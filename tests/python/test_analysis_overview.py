@@ -7,9 +7,12 @@ import json
 import numpy as np
 import peptide_frames
 import pytest
+from openmmcg import export, models
 from openmmcg.analysis import ReportConfig, report
-from openmmcg.simulation import RunConfig, run
+from openmmcg.data import Frames, write_dataset
+from openmmcg.simulation import RunConfig, load_frames, run
 from test_analysis_report import Checker
+from training_systems import chain_mapping
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +101,56 @@ def test_a_ramp_is_no_ensemble(folder):
         run(config, progress=False)
     with pytest.raises(ValueError, match=r"passed from 300 to 300\.5 K"):
         report(settings(folder, run=str(folder / "ramp")), progress=False)
+
+
+def test_a_liquid_in_its_box(tmp_path):
+    """One bead a molecule: no bonds to compare, but the structure between molecules."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    positions = (0.4 * grid + rng.normal(0, 0.03, (20, 64, 3))).astype(np.float32)
+    box = 1.6 * np.eye(3)
+    mapping = chain_mapping("A", molecules=64)
+    frames = Frames(
+        positions=positions,
+        forces=np.zeros_like(positions),
+        energies=None,
+        temperatures=np.full(20, 300.0),
+        bias_energies=np.zeros(20),
+        walkers=np.zeros(20, dtype=np.int32),
+        boxes=np.broadcast_to(box, (20, 3, 3)),
+    )
+    write_dataset(tmp_path / "d.h5", mapping, frames, force_map="slice", source={})
+    network = models.build("schnet", bead_types=["A"], cutoff=0.6, width=8, interactions=1, rbf=8)
+    topology = {
+        "names": ["A0"] * 64,
+        "residues": [["CHN", str(k + 1)] for k in range(64)],
+        "types": [0] * 64,
+        "bonds": [],
+        "molecules": list(range(64)),
+        "masses": [18.0] * 64,
+        "positions": positions[0].tolist(),
+        "box": box.tolist(),
+    }
+    export.save(network, tmp_path / "m.cg.pt", temperature=300.0, topology=topology)
+    config = RunConfig(
+        model=str(tmp_path / "m.cg.pt"),
+        output=str(tmp_path / "run"),
+        replicas=2,
+        length=0.0002,
+        frame_interval=0.02,
+        equilibration=0.0,
+        platform="CPU",
+    )
+    run(config, progress=False)
+    np.testing.assert_allclose(load_frames(config.output).box, box)
+    page = report(
+        settings(tmp_path, run=config.output, dataset=str(tmp_path / "d.h5")), progress=False
+    )
+    found = json.loads((page.parent / "report.json").read_text())
+    assert [(curve["kind"], curve["label"]) for curve in found["liquid"]] == [
+        ("rdf", "A-A"),
+        ("adf", "A"),
+    ]
+    assert 0 < found["liquid"][0]["error"] < 2
+    assert found["distributions"] == []
+    assert "Structure of the liquid" in page.read_text()

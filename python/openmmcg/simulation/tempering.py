@@ -67,8 +67,11 @@ class Tempering:
         frames = positions.reshape(self._job.config.replicas, -1, 3)
         energies = np.zeros(len(frames))
         if self._priors is not None:
+            box = self._job.potential.box
             with torch.no_grad():
-                energies += self._priors.energy(torch.from_numpy(frames)).numpy()
+                energies += self._priors.energy(
+                    torch.from_numpy(frames), None if box is None else torch.from_numpy(box)
+                ).numpy()
         if self._job.bias is not None:
             energies += bias_energies(self._job.bias, frames)
         return energies
