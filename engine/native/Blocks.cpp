@@ -95,7 +95,7 @@ void Blocks<Real>::update(const ModelInput& input) {
             begin = i;
         }
         if (rowStarts[i + 1] > rowStarts[i])
-            reach = max(reach, static_cast<int>(second[rowStarts[i + 1] - 1]) + 1);
+            reach = max(reach, static_cast<int>(*max_element(second + rowStarts[i], second + rowStarts[i + 1])) + 1);
     }
     if (numBeads > begin)
         addBlocks(begin, numBeads);

@@ -59,6 +59,9 @@ class Evaluator : public ModelRunner {
 public:
     Evaluator(const Weights& weights, double cutoff, int numInteractions, const RunnerOptions& options);
     void evaluate(const ModelInput& input, ModelOutput& output) override;
+    bool allowsReordering() const override {
+        return true;
+    }
 
 private:
     using Rows = AlignedVector<Real>;

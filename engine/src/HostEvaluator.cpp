@@ -1,4 +1,5 @@
 #include "openmmcg/engine/HostEvaluator.h"
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -23,17 +24,23 @@ private:
 } // namespace
 
 HostEvaluator::HostEvaluator(int numParticles, const BeadSet& beads, const ModelFile& model,
-                             unique_ptr<ModelRunner> runner, double skin)
-    : numParticles(numParticles), interface(model.getInterface()), cutoff(model.getCutoff()), skin(skin),
-      typeNames(model.getBeadTypes()), runner(std::move(runner)) {
+                             unique_ptr<ModelRunner> runner, double skin, int numThreads)
+    : numParticles(numParticles), numThreads(numThreads), interface(model.getInterface()), cutoff(model.getCutoff()),
+      skin(skin), typeNames(model.getBeadTypes()), runner(std::move(runner)) {
     setBeads(beads);
 }
 
 void HostEvaluator::setBeads(const BeadSet& newBeads) {
     beads = newBeads;
     map = BeadMap(numParticles, beads.particles, beads.weights);
-    pairList = make_unique<PairList>(beads.topology, cutoff, skin);
+    pairList = make_unique<PairList>(beads.topology, cutoff, skin, 8, numThreads);
     positions.resize(3 * beads.types.size());
+    order.reset();
+    if (runner->allowsReordering() && interface == ModelFile::Pairs) {
+        order = make_unique<BeadOrder>(beads.topology.replicas, cutoff);
+        if (order->isTrivial())
+            order.reset();
+    }
 }
 
 string HostEvaluator::beadName(size_t bead) const {
@@ -67,14 +74,40 @@ const ModelOutput& HostEvaluator::computeBeads(const double* particlePositions, 
     const PairBatch* pairs = &noPairs;
     if (interface == ModelFile::Pairs) {
         StageTimer timer(times[List]);
-        pairs = &pairList->update(positions.data(), box);
+        if (order)
+            order->update(positions.data(), box);
+        pairs = &pairList->update(positions.data(), box, order.get());
         numPairs = pairs->numPairs;
     }
     StageTimer timer(times[Network]);
-    runner->evaluate({positions, beads.types, *pairs, parameters, box}, output);
+    if (order)
+        evaluateReordered(*pairs, parameters, box);
+    else
+        runner->evaluate({positions, beads.types, *pairs, parameters, box}, output);
     checkOutput();
     numEvaluations++;
     return output;
+}
+
+void HostEvaluator::evaluateReordered(const PairBatch& pairs, const vector<double>& parameters, const Box& box) {
+    size_t numBeads = beads.types.size();
+    orderedPositions.resize(3 * numBeads);
+    orderedTypes.resize(numBeads);
+    for (size_t place = 0; place < numBeads; place++) {
+        size_t bead = static_cast<size_t>(order->getBead(static_cast<int>(place)));
+        copy_n(&positions[3 * bead], 3, &orderedPositions[3 * place]);
+        orderedTypes[place] = beads.types[bead];
+    }
+    runner->evaluate({orderedPositions, orderedTypes, pairs, parameters, box}, orderedOutput);
+    output.energy = orderedOutput.energy;
+    output.parameterDerivatives = orderedOutput.parameterDerivatives;
+    output.beadEnergies.resize(numBeads);
+    output.forces.resize(3 * numBeads);
+    for (size_t place = 0; place < numBeads; place++) {
+        size_t bead = static_cast<size_t>(order->getBead(static_cast<int>(place)));
+        output.beadEnergies[bead] = orderedOutput.beadEnergies[place];
+        copy_n(&orderedOutput.forces[3 * place], 3, &output.forces[3 * bead]);
+    }
 }
 
 void HostEvaluator::checkOutput() const {

@@ -81,9 +81,10 @@ void ReferenceCalcCGForceKernel::initialize(ContextImpl& context, const CGForce&
         runnerName = ModelRunner::choose(force.getModel(), runnerReason);
     options = chooseOptions(context, force, runnerName);
     try {
-        evaluator = make_unique<HostEvaluator>(
-            context.getSystem().getNumParticles(), collectBeads(force), force.getModel(),
-            ModelRunner::create(runnerName, force.getModel(), options), atof(force.getProperty("skin").c_str()));
+        evaluator =
+            make_unique<HostEvaluator>(context.getSystem().getNumParticles(), collectBeads(force), force.getModel(),
+                                       ModelRunner::create(runnerName, force.getModel(), options),
+                                       atof(force.getProperty("skin").c_str()), options.numThreads);
     }
     catch (const ModelError& error) {
         throw OpenMMException(string("CGForce: ") + error.what());

@@ -26,28 +26,62 @@ struct Box {
     }
 
     /**
+     * Whether the vectors are in reduced form, within rounding.
+     */
+    bool isReduced() const {
+        constexpr double HALF = 0.5 + 1e-6;
+        return std::abs(b[0]) <= HALF * a[0] && std::abs(c[0]) <= HALF * a[0] && std::abs(c[1]) <= HALF * b[1];
+    }
+
+    /**
      * Fill `shift` with the combination of box vectors that brings `delta` to its minimum image.
      * This is exact for distances up to maxCutoff().
      */
     void minimumImageShift(const double delta[3], double shift[3]) const {
-        double nc = -nearest(delta[2] / c[2]);
-        double nb = -nearest((delta[1] + nc * c[1]) / b[1]);
-        double na = -nearest((delta[0] + nc * c[0] + nb * b[0]) / a[0]);
-        shift[0] = na * a[0] + nb * b[0] + nc * c[0];
-        shift[1] = nb * b[1] + nc * c[1];
-        shift[2] = nc * c[2];
+        double counts[3];
+        minimumImage(delta, counts);
+        combine(counts, shift);
+    }
+
+    /**
+     * Find how many times each box vector is in that combination.
+     */
+    void minimumImage(const double delta[3], double counts[3]) const {
+        counts[2] = -nearest(delta[2] / c[2]);
+        counts[1] = -nearest((delta[1] + counts[2] * c[1]) / b[1]);
+        counts[0] = -nearest((delta[0] + counts[2] * c[0] + counts[1] * b[0]) / a[0]);
+    }
+
+    /**
+     * Fill `shift` with a combination of box vectors.
+     */
+    void combine(const double counts[3], double shift[3]) const {
+        shift[0] = counts[0] * a[0] + counts[1] * b[0] + counts[2] * c[0];
+        shift[1] = counts[1] * b[1] + counts[2] * c[1];
+        shift[2] = counts[2] * c[2];
     }
 
     /**
      * Convert a position to fractional coordinates in [0, 1).
      */
     void toFractional(const double position[3], double fractional[3]) const {
+        double counts[3];
+        toFractional(position, fractional, counts);
+    }
+
+    /**
+     * Likewise, and tell how many times each box vector has to be added to get back to the position.
+     */
+    void toFractional(const double position[3], double fractional[3], double counts[3]) const {
         double sc = position[2] / c[2];
         double sb = (position[1] - sc * c[1]) / b[1];
         double sa = (position[0] - sb * b[0] - sc * c[0]) / a[0];
-        fractional[0] = sa - std::floor(sa);
-        fractional[1] = sb - std::floor(sb);
-        fractional[2] = sc - std::floor(sc);
+        counts[0] = std::floor(sa);
+        counts[1] = std::floor(sb);
+        counts[2] = std::floor(sc);
+        fractional[0] = sa - counts[0];
+        fractional[1] = sb - counts[1];
+        fractional[2] = sc - counts[2];
     }
 
     /**

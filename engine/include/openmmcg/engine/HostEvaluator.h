@@ -2,6 +2,7 @@
 #define OPENMMCG_ENGINE_HOSTEVALUATOR_H_
 
 #include "openmmcg/engine/BeadMap.h"
+#include "openmmcg/engine/BeadOrder.h"
 #include "openmmcg/engine/ModelRunner.h"
 #include "openmmcg/engine/PairList.h"
 #include <array>
@@ -35,9 +36,10 @@ public:
      * @param model         the model file
      * @param runner        evaluates the model
      * @param skin          how far beyond the cutoff candidates of the pair list reach, in nm
+     * @param numThreads    how many threads search pairs
      */
     HostEvaluator(int numParticles, const BeadSet& beads, const ModelFile& model, std::unique_ptr<ModelRunner> runner,
-                  double skin);
+                  double skin, int numThreads = 1);
     /** Take over other beads. */
     void setBeads(const BeadSet& beads);
     /**
@@ -77,7 +79,8 @@ public:
 private:
     std::string beadName(size_t bead) const;
     void checkOutput() const;
-    int numParticles;
+    void evaluateReordered(const PairBatch& pairs, const std::vector<double>& parameters, const Box& box);
+    int numParticles, numThreads;
     ModelFile::Interface interface;
     double cutoff, skin;
     std::vector<std::string> typeNames;
@@ -87,6 +90,11 @@ private:
     std::unique_ptr<ModelRunner> runner;
     std::vector<double> positions;
     ModelOutput output;
+    // Set where beads are given to the runner in another order, with what it is given and returns.
+    std::unique_ptr<BeadOrder> order;
+    std::vector<double> orderedPositions;
+    std::vector<int64_t> orderedTypes;
+    ModelOutput orderedOutput;
     PairBatch noPairs;
     std::array<double, NumStages> times{};
     int64_t numEvaluations = 0, numPairs = 0;

@@ -70,6 +70,13 @@ public:
      * @throws ModelError if the model fails or returns something of the wrong shape
      */
     virtual void evaluate(const ModelInput& input, ModelOutput& output) = 0;
+    /**
+     * Whether beads may be numbered differently from one call to the next. Runners that gain from neighbours having
+     * close numbers return true; for a model that may know a bead by its number this must be false.
+     */
+    virtual bool allowsReordering() const {
+        return false;
+    }
     /** Make a runner available under a name. */
     static void registerFactory(const std::string& name, Factory factory);
     /** The names of all runners that can be created, in alphabetical order. */
