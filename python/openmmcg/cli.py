@@ -124,6 +124,12 @@ STAGES = {
         "ReportConfig",
         "report",
     ),
+    "thermodynamics": Stage(
+        "Entropy, energy and heat capacity of a run whose model depends on the temperature.",
+        "openmmcg.analysis",
+        "ThermodynamicsConfig",
+        "run_thermodynamics",
+    ),
     "demo": Stage("Do all of this for capped alanine.", "openmmcg.demo", "DemoConfig", "demo"),
 }
 FILE_COMMANDS = {

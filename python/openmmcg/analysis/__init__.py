@@ -10,20 +10,31 @@ from openmmcg.analysis.compare import (
 from openmmcg.analysis.distributions import free_energy, histogram2d, jensen_shannon
 from openmmcg.analysis.ensemble import Ensemble
 from openmmcg.analysis.geometry import angles, backbone_torsions, distances, torsions
+from openmmcg.analysis.liquid import (
+    angular_distributions,
+    compare_liquid,
+    radial_distributions,
+)
 from openmmcg.analysis.report import ReportConfig, report
+from openmmcg.analysis.thermodynamics import ThermodynamicsConfig, run_thermodynamics
 
 __all__ = [
     "Ensemble",
     "ReportConfig",
+    "ThermodynamicsConfig",
     "angles",
+    "angular_distributions",
     "backbone_torsions",
     "check_stability",
     "compare_coordinates",
+    "compare_liquid",
     "compare_ramachandran",
     "distances",
     "free_energy",
     "histogram2d",
     "jensen_shannon",
+    "radial_distributions",
     "report",
+    "run_thermodynamics",
     "torsions",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from openmmcg.simulation.bias import bias_energies
 from openmmcg.simulation.config import RunConfig
-from openmmcg.simulation.frames import RunFrames, load_frames
+from openmmcg.simulation.energies import Thermodynamics, thermodynamics
+from openmmcg.simulation.frames import RunFrames, load_frames, run_folders
 from openmmcg.simulation.platform import choose_platform
 from openmmcg.simulation.potential import CGPotential
 from openmmcg.simulation.production import run
@@ -13,8 +14,11 @@ __all__ = [
     "CGPotential",
     "RunConfig",
     "RunFrames",
+    "Thermodynamics",
     "bias_energies",
     "choose_platform",
     "load_frames",
     "run",
+    "run_folders",
+    "thermodynamics",
 ]

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from openmmcg.simulation.bias import bias_energies
+from openmmcg.simulation.energies import prior_energies
 from openmmcg.simulation.exchange import Ladder, accepted, exponent, neighbours
 from openmmcg.simulation.job import Job
 from openmmcg.simulation.rung import Rung
@@ -33,15 +33,7 @@ class Tempering:
         self._job = job
         self._network = job.network
         self.ladder = Ladder(len(job.temperatures), job.config.replicas)
-        template, priors = job.potential.template, job.potential.priors
-        self._priors = None
-        if priors is not None:
-            self._priors = priors.bind(
-                template["types"],
-                job.potential.card["bead_types"],
-                template["bonds"],
-                template["molecules"],
-            )
+        self._priors = prior_energies(job.potential)
 
     def attempt(self, rungs: Sequence[Rung], frame: int) -> None:
         """Try to exchange neighbours, the same ones after the same frame in every run."""
@@ -65,15 +57,9 @@ class Tempering:
     def _fixed_energies(self, positions: np.ndarray) -> np.ndarray:
         """Energies (replicas,) of priors and bias, which do not depend on the temperature."""
         frames = positions.reshape(self._job.config.replicas, -1, 3)
-        energies = np.zeros(len(frames))
-        if self._priors is not None:
-            box = self._job.potential.box
-            with torch.no_grad():
-                energies += self._priors.energy(
-                    torch.from_numpy(frames), None if box is None else torch.from_numpy(box)
-                ).numpy()
+        energies = self._priors(frames)
         if self._job.bias is not None:
-            energies += bias_energies(self._job.bias, frames)
+            energies = energies + bias_energies(self._job.bias, frames)
         return energies
 
     def _swap(
