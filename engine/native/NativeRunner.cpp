@@ -37,6 +37,8 @@ string NativeRunner::getObstacle(const ModelFile& model) {
     if (found == architectures().end())
         return "the native engine has no architecture '" + name + "'";
     json options = architecture.value("hyperparameters", json::object());
+    if (options.value("thermal", json()) != json())
+        return "the native engine has no energies that depend on the temperature";
     for (auto& [option, value] : found->second.required.items())
         if (options.value(option, value) != value)
             return "the native engine has no '" + name + "' with " + option + " " + options[option].dump();

@@ -87,6 +87,8 @@ void ModelFile::readCard(const string& source) {
             beadTypes.push_back(name);
         for (auto& parameter : document.at("parameters"))
             parameters.push_back({parameter.at("name"), parameter.at("default")});
+        if (document.contains("temperature_range"))
+            temperatureRange = document["temperature_range"].get<pair<double, double>>();
         if (interface == Pairs) {
             cutoff = document.at("cutoff");
             if (!(cutoff > 0))

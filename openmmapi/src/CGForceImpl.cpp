@@ -1,4 +1,5 @@
 #include "openmmcg/internal/CGForceImpl.h"
+#include "TemperatureCheck.h"
 #include "openmm/OpenMMException.h"
 
 using namespace OpenMMCG;
@@ -7,9 +8,11 @@ using namespace std;
 
 CalcCGForceKernel::~CalcCGForceKernel() = default;
 
-CGForceImpl::CGForceImpl(const CGForce& owner) : owner(owner) {
+CGForceImpl::CGForceImpl(const CGForce& owner) : owner(owner), temperatures(make_unique<TemperatureCheck>(owner)) {
     forceGroup = owner.getForceGroup();
 }
+
+CGForceImpl::~CGForceImpl() = default;
 
 CalcCGForceKernel& CGForceImpl::getKernel() const {
     return const_cast<Kernel&>(kernel).getAs<CalcCGForceKernel>();
@@ -41,6 +44,10 @@ void CGForceImpl::checkBeads(const System& system) const {
                                       ", but the System has " + to_string(system.getNumParticles()) +
                                       " particles. Indices start at 0.");
     }
+}
+
+void CGForceImpl::updateContextState(ContextImpl& context, bool&) {
+    temperatures->check(context);
 }
 
 double CGForceImpl::calcForcesAndEnergy(ContextImpl& context, bool includeForces, bool includeEnergy, int groups) {

@@ -10,6 +10,7 @@ import torch
 from openmmcg import models
 from openmmcg.export.geometry import PairInputs, chain
 from openmmcg.models import CGNetwork
+from openmmcg.models.thermal import READOUTS
 from torch import Tensor
 
 CUTOFF = 1.0
@@ -32,7 +33,10 @@ class Case:
     options: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return "-".join([self.name, *(key for key, value in self.options.items() if value)])
+        options = {key: value for key, value in self.options.items() if value}
+        options.pop("reference_temperature", None)
+        shown = [value if key == "thermal" else key for key, value in options.items()]
+        return "-".join([self.name, *map(str, shown)])
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -44,7 +48,14 @@ class Case:
 
 CASES = [Case(name) for name in models.names()]
 CASES += [Case(name, {"chiral": True}) for name in CHIRAL if name in models.names()]
+THERMAL_CASES = [
+    Case(name, {"thermal": kind, "reference_temperature": 320.0})
+    for name in models.names()
+    for kind in READOUTS
+]
+CASES += THERMAL_CASES
 networks = pytest.mark.parametrize("case", CASES, ids=str)
+thermal_networks = pytest.mark.parametrize("case", THERMAL_CASES, ids=str)
 
 
 @functools.cache
@@ -60,8 +71,8 @@ def make(case: Case, seed: int = 0) -> CGNetwork:
                 case.name, bead_types=BEAD_TYPES, cutoff=CUTOFF, **{**small, **case.options}
             )
             # Pair splines start from nothing, of which there is little to test.
-            if not any(torch.count_nonzero(p) for p in network.parameters()):
-                for parameter in network.parameters():
+            for parameter in network.parameters():
+                if not torch.count_nonzero(parameter) and case.name == "pair-spline":
                     torch.nn.init.normal_(parameter)
     finally:
         torch.set_default_dtype(before)

@@ -178,7 +178,9 @@ def test_systems_of_a_batch_equal_single_calls(case: Case) -> None:
         edge_types=torch.cat([s.edge_types for s in systems]),
     )
     system = torch.repeat_interleave(torch.arange(3), torch.tensor(sizes))
-    energies = network.system_energies(*joined.arguments(torch.float64), system, 3)
+    *arguments, parameters = joined.arguments(torch.float64)
+    channels = network.system_channels(*arguments, system, 3)
+    energies = network.at_temperatures(channels, parameters)[0]
     single = [call(network, s)[0].sum() for s in systems]
     close(energies.detach(), torch.stack(single), 1e-12)
     close(single[0], call(network, beads(4, 1))[0].sum(), 1e-12)
@@ -279,8 +281,8 @@ def test_batches_of_molecules_equal_single_calls(case: Case) -> None:
         )
         close(single[0].sum(), energy.detach())
         close(single[1], -slope)
-    general = CGNetwork.molecule_energies(network, frames, TYPES, template, PARAMETERS)
-    close(general.detach(), energies.detach())
+    general = CGNetwork.molecule_channels(network, frames, TYPES, template)
+    close(general.detach(), network.molecule_channels(frames, TYPES, template).detach())
 
 
 @networks

@@ -54,7 +54,7 @@ def test_splines_are_smooth_everywhere_and_flat_at_their_ends() -> None:
     network = spline(ranges=[FULL[0], FULL[0], [0.1, 0.3], [0.2, 0.45], FULL[0]])
     pair, low, high = torch.tensor([1]), 0.2, 0.45
     points = torch.linspace(0.05, 0.6, 2201, dtype=torch.float64, requires_grad=True)
-    energy = network.pair_energies(points, pair, torch.tensor([3]))
+    energy = network.pair_channels(points, pair, torch.tensor([3]))[..., 0]
     (slope,) = torch.autograd.grad(energy.sum(), points, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.sum(), points)
     d = points.detach()
@@ -72,7 +72,7 @@ def test_energy_of_a_pair_goes_half_to_each_bead() -> None:
     edges = torch.full((2,), 2)
     energy, forces, _ = network(positions, torch.tensor([2, 1]), pairs, shifts, edges, PARAMETERS)
     row = network.pair_index[1, 2]
-    whole = network.pair_energies(torch.tensor(0.4), row, torch.tensor(2))
+    whole = network.pair_channels(torch.tensor(0.4), row, torch.tensor(2))[..., 0]
     close(energy, 0.5 * whole.detach().expand(2).double(), 1e-6)
     assert network.pair_index[2, 1] == row
     assert forces[0, 2] == -forces[1, 2] and forces[0, 2] != 0.0
@@ -175,7 +175,7 @@ def test_where_no_data_are_splines_continue_straight() -> None:
     types = torch.tensor([0, 0])
     solve(network, molecule_batches(positions, labels, types, template, 100), smoothing=1e-6)
     probe = torch.tensor([0.15, 0.25, 0.35, 0.45], dtype=torch.float64, requires_grad=True)
-    energy = network.pair_energies(probe, torch.tensor([0]), torch.tensor([0]))
+    energy = network.pair_channels(probe, torch.tensor([0]), torch.tensor([0]))[..., 0]
     force = -torch.autograd.grad(energy.sum(), probe)[0]
     # Repulsive below what was seen, and not wildly so.
     assert force.min() > 20.0 and force.max() < 200.0

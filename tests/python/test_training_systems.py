@@ -235,8 +235,8 @@ def test_several_temperatures(tmp_path: Path) -> None:
     assert "2 temperatures (300 to 320 K)" in notes and "learns the mean" in notes
     assert json.loads((folder / "training.json").read_text())["temperature"] == 310.0
     data = loaded(config)
-    parts = FrameSet(data, by_temperature=True)[torch.tensor([10, 390, 20])]
-    assert [part.temperatures.tolist() for part in parts] == [[300.0, 300.0], [320.0]]
+    (part,) = FrameSet(data)[torch.tensor([10, 390, 20])]
+    assert part.temperatures.tolist() == [300.0, 320.0, 300.0]
 
 
 def test_standard_errors_weight_labels_and_give_the_floor(tmp_path: Path) -> None:

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from openmmcg.models.template import PairTemplate
+from openmmcg.models.thermal import ThermalReadout
 
 
 class CGNetwork(nn.Module):
     """Base class of networks: bead energies from a pair list, forces by differentiation.
 
-    A subclass implements `bead_energies`, which must be scriptable by TorchScript and work for
-    any number of beads and pairs. It may also override `molecule_energies` with a faster way to
-    compute the same function for many conformations of one molecule.
+    A subclass implements `bead_channels`, which must be scriptable by TorchScript and work for
+    any number of beads and pairs. It may also override `molecule_channels` with a faster way to
+    compute the same function for many conformations of one molecule. There is one channel, the
+    energy, unless energies depend on the temperature: see `openmmcg.models.thermal`.
 
     Parameters
     ----------
@@ -26,23 +28,40 @@ class CGNetwork(nn.Module):
         Range of the pair list in nm.
     hyperparameters : dict
         Keyword arguments with which `openmmcg.models.build` makes an equal network; plain JSON
-        values.
+        values. Those of `thermal` are added.
+    thermal : ThermalReadout, optional
+        How energies depend on the temperature; by default they do not.
 
     Attributes
     ----------
     name : str
         Name under which `build` knows the network.
+    n_channels : int
+        Scalars that are read out of a bead.
     """
 
     name = ""
 
     def __init__(
-        self, bead_types: Sequence[str], cutoff: float, hyperparameters: dict[str, Any]
+        self,
+        bead_types: Sequence[str],
+        cutoff: float,
+        hyperparameters: dict[str, Any],
+        thermal: ThermalReadout | None = None,
     ) -> None:
         super().__init__()
         self.bead_types = tuple(bead_types)
         self.cutoff = cutoff
-        self.hyperparameters = hyperparameters
+        self.thermal = thermal
+        self.n_channels = 1 if thermal is None else thermal.n_channels
+        own = {} if thermal is None else thermal.hyperparameters()
+        self.hyperparameters = {**hyperparameters, **own}
+
+    def bead_channels(
+        self, positions: Tensor, types: Tensor, pairs: Tensor, shifts: Tensor, edge_types: Tensor
+    ) -> Tensor:
+        """Channels of every bead in kJ/mol, shape (N, n_channels); arguments as in `forward`."""
+        raise NotImplementedError
 
     def bead_energies(
         self,
@@ -54,7 +73,33 @@ class CGNetwork(nn.Module):
         parameters: Tensor,
     ) -> Tensor:
         """Energy of every bead in kJ/mol, shape (N,); arguments as in `forward`."""
-        raise NotImplementedError
+        channels = self.bead_channels(positions, types, pairs, shifts, edge_types)
+        if self.thermal is None:
+            return channels.squeeze(-1)
+        return torch.matmul(channels, self.thermal(parameters[0])[0])
+
+    def at_temperatures(self, channels: Tensor, temperatures: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies from channels, and their derivatives by the temperature.
+
+        Parameters
+        ----------
+        channels : torch.Tensor, shape (F, n_channels)
+            What `molecule_channels` or `system_channels` gives, kJ/mol.
+        temperatures : torch.Tensor, shape (F,) or (1,)
+            K.
+
+        Returns
+        -------
+        energies : torch.Tensor, shape (F,)
+            kJ/mol.
+        slopes : torch.Tensor, shape (F,)
+            kJ/mol/K; minus the entropies.
+        """
+        if self.thermal is None:
+            energies = channels.squeeze(-1)
+            return energies, torch.zeros_like(energies)
+        values, slopes = self.thermal(temperatures)
+        return (channels * values).sum(-1), (channels * slopes).sum(-1)
 
     def forward(
         self,
@@ -90,39 +135,44 @@ class CGNetwork(nn.Module):
         forces : torch.Tensor, shape (N, 3)
             kJ/mol/nm.
         bead_parameter_derivatives : torch.Tensor, shape (K, N)
-            Derivatives of the bead energies by the parameters; zero where the network does not
-            depend on one.
+            Derivatives of the bead energies by the parameters, exact; zero where the network does
+            not depend on one. That by the temperature is minus the bead's entropy.
         """
         leaf = positions.detach().requires_grad_(True)
-        energy = self.bead_energies(leaf, types, pairs, shifts, edge_types, parameters)
-        gradient = torch.autograd.grad([energy.sum()], [leaf])[0]
-        assert gradient is not None
+        channels = self.bead_channels(leaf, types, pairs, shifts, edge_types)
         derivatives = torch.zeros(
             [parameters.size(0), positions.size(0)],
             dtype=positions.dtype,
             device=positions.device,
         )
+        if self.thermal is None:
+            energy = channels.squeeze(-1)
+        else:
+            values, slopes = self.thermal(parameters[0])
+            energy = torch.matmul(channels, values)
+            derivatives[0] = torch.matmul(channels, slopes).detach()
+        gradient = torch.autograd.grad([energy.sum()], [leaf])[0]
+        assert gradient is not None
         return energy.detach(), -gradient, derivatives
 
-    def system_energies(
+    def system_channels(
         self,
         positions: Tensor,
         types: Tensor,
         pairs: Tensor,
         shifts: Tensor,
         edge_types: Tensor,
-        parameters: Tensor,
         system: Tensor,
         n_systems: int,
     ) -> Tensor:
-        """Energies of a batch of different systems, differentiable to any order.
+        """Channels of a batch of different systems, differentiable to any order.
 
         Systems are laid one after the other as beads without pairs between them; there may be
         several molecules, boxes and sizes among them.
 
         Parameters
         ----------
-        positions, types, pairs, shifts, edge_types, parameters : torch.Tensor
+        positions, types, pairs, shifts, edge_types : torch.Tensor
             As in `forward`, of all systems together.
         system : torch.Tensor of int64, shape (N,)
             To which system a bead belongs.
@@ -131,16 +181,14 @@ class CGNetwork(nn.Module):
 
         Returns
         -------
-        torch.Tensor, shape (n_systems,)
+        torch.Tensor, shape (n_systems, n_channels)
             kJ/mol.
         """
-        energies = self.bead_energies(positions, types, pairs, shifts, edge_types, parameters)
-        return energies.new_zeros(n_systems).index_add(0, system, energies)
+        channels = self.bead_channels(positions, types, pairs, shifts, edge_types)
+        return channels.new_zeros((n_systems, self.n_channels)).index_add(0, system, channels)
 
-    def molecule_energies(
-        self, positions: Tensor, types: Tensor, template: PairTemplate, parameters: Tensor
-    ) -> Tensor:
-        """Energies of many conformations of one molecule, differentiable to any order.
+    def molecule_channels(self, positions: Tensor, types: Tensor, template: PairTemplate) -> Tensor:
+        """Channels of many conformations of one molecule, differentiable to any order.
 
         Parameters
         ----------
@@ -150,24 +198,28 @@ class CGNetwork(nn.Module):
             Bead types.
         template : PairTemplate
             The molecule's pairs.
-        parameters : torch.Tensor, shape (K,)
-            Global parameters.
 
         Returns
         -------
-        torch.Tensor, shape (F,)
+        torch.Tensor, shape (F, n_channels)
             kJ/mol.
         """
         frames, beads, _ = positions.shape
         offsets = torch.arange(frames, device=positions.device) * beads
         pairs = (template.directed[:, None, :] + offsets[None, :, None]).reshape(2, -1)
         shifts = positions.new_zeros((pairs.shape[1], 3))
-        energies = self.bead_energies(
+        channels = self.bead_channels(
             positions.reshape(-1, 3),
             types.repeat(frames),
             pairs,
             shifts,
             template.directed_edge_types.repeat(frames),
-            parameters,
         )
-        return energies.reshape(frames, beads).sum(1)
+        return channels.unflatten(0, (frames, beads)).sum(1)
+
+    def molecule_energies(
+        self, positions: Tensor, types: Tensor, template: PairTemplate, parameters: Tensor
+    ) -> Tensor:
+        """Energies (F,) in kJ/mol of conformations; see `molecule_channels` and `forward`."""
+        channels = self.molecule_channels(positions, types, template)
+        return self.at_temperatures(channels, parameters[:1])[0]

@@ -14,7 +14,7 @@ class DirectionalNetwork(CGNetwork):
 
     A subclass implements `radial` (functions of distance and edge type, the same for both
     directions of a pair), `frame_radial` (the same for frames of one molecule) and
-    `energies`, which works on any number of frames of the same beads side by side: the second
+    `frame_channels`, which works on any number of frames of the same beads side by side: the second
     axis. In molecular dynamics there is one frame; in training many, and then the radial
     functions of a pair are computed once for its two directions.
     """
@@ -27,8 +27,10 @@ class DirectionalNetwork(CGNetwork):
         """Functions (U, F, R) of distances (U, F) in nm of pairs with edge types (U,)."""
         raise NotImplementedError
 
-    def energies(self, types: Tensor, pairs: Tensor, directions: Tensor, radial: Tensor) -> Tensor:
-        """Bead energies of frames of the same beads.
+    def frame_channels(
+        self, types: Tensor, pairs: Tensor, directions: Tensor, radial: Tensor
+    ) -> Tensor:
+        """Channels of the beads of frames of the same beads.
 
         Parameters
         ----------
@@ -43,32 +45,25 @@ class DirectionalNetwork(CGNetwork):
 
         Returns
         -------
-        torch.Tensor, shape (N, F)
+        torch.Tensor, shape (N, F, n_channels)
             kJ/mol.
         """
         raise NotImplementedError
 
-    def bead_energies(
-        self,
-        positions: Tensor,
-        types: Tensor,
-        pairs: Tensor,
-        shifts: Tensor,
-        edge_types: Tensor,
-        parameters: Tensor,
+    def bead_channels(
+        self, positions: Tensor, types: Tensor, pairs: Tensor, shifts: Tensor, edge_types: Tensor
     ) -> Tensor:
-        """Energy of every bead in kJ/mol, shape (N,); see `CGNetwork.forward`."""
+        """Channels of every bead in kJ/mol, shape (N, n_channels); see `CGNetwork.forward`."""
         ends = positions.index_select(0, pairs[1]) + shifts
         vectors = ends - positions.index_select(0, pairs[0])
         distance = distances(vectors)
         directions = vectors / distance.unsqueeze(-1)
         radial = self.radial(distance, edge_types)
-        return self.energies(types, pairs, directions.unsqueeze(1), radial.unsqueeze(1)).squeeze(1)
+        units, factors = directions.unsqueeze(1), radial.unsqueeze(1)
+        return self.frame_channels(types, pairs, units, factors).squeeze(1)
 
-    def molecule_energies(
-        self, positions: Tensor, types: Tensor, template: PairTemplate, parameters: Tensor
-    ) -> Tensor:
-        """Energies of many conformations of one molecule; see `CGNetwork.molecule_energies`.
+    def molecule_channels(self, positions: Tensor, types: Tensor, template: PairTemplate) -> Tensor:
+        """Channels of many conformations of one molecule; see `CGNetwork.molecule_channels`.
 
         Frames are the second axis, so that picking beads or pairs copies whole blocks of memory.
         """
@@ -81,7 +76,5 @@ class DirectionalNetwork(CGNetwork):
         forward = (template.directed[0] < template.directed[1]).to(positions.dtype)
         units = (vectors / distance.unsqueeze(-1)).index_select(0, template.undirected)
         directions = units * (2.0 * forward - 1.0)[:, None, None]
-        energies = self.energies(
-            types, template.directed, directions, radial.index_select(0, template.undirected)
-        )
-        return energies.sum(0)
+        factors = radial.index_select(0, template.undirected)
+        return self.frame_channels(types, template.directed, directions, factors).sum(0)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from openmmcg.models.base import CGNetwork
+from openmmcg.models.thermal import thermal_readout
 
 _NETWORKS = {
     "mace": "openmmcg.models.mace:MACE",
@@ -36,7 +37,12 @@ def _missing(name: str) -> tuple[str, str] | None:
 
 
 def build(
-    name: str, *, bead_types: Sequence[str], cutoff: float, **hyperparameters: Any
+    name: str,
+    *,
+    bead_types: Sequence[str],
+    cutoff: float,
+    thermal: str | None = None,
+    **hyperparameters: Any,
 ) -> CGNetwork:
     """Make a network with random weights.
 
@@ -48,8 +54,12 @@ def build(
         Vocabulary of bead types, without repeats.
     cutoff : float
         Range of the pair list in nm.
+    thermal : {"response", "input"}, optional
+        How energies depend on the temperature; see `openmmcg.models.thermal`. By default they do
+        not.
     **hyperparameters
-        Further arguments of the network's class.
+        Further arguments of the network's class, and of the thermal part: `reference_temperature`
+        in K, and of "response" `heat_capacity`, of "input" `functions` and `hidden`.
 
     Returns
     -------
@@ -77,7 +87,8 @@ def build(
         raise ValueError(f"The cutoff must be a positive distance in nm, but it is {cutoff}.")
     module, _, class_name = _NETWORKS[name].partition(":")
     network = getattr(import_module(module), class_name)
+    readout, others = thermal_readout(thermal, hyperparameters)
     try:
-        return network(bead_types=types, cutoff=float(cutoff), **hyperparameters)
+        return network(bead_types=types, cutoff=float(cutoff), thermal=readout, **others)
     except TypeError as error:
         raise ValueError(f"Network {name!r} cannot be built: {error}.") from error

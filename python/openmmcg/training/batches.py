@@ -20,7 +20,7 @@ _VALIDATION_PAIRS = 400_000
 
 
 class Part(NamedTuple):
-    """Frames of one system at one temperature in a batch; arrays as of `SystemData`.
+    """Frames of one system in a batch; arrays as of `SystemData`.
 
     `frames` (B,) are numbers among the frames of the system; `pairs`, `shifts` and `edge_types`
     are those of all its frames laid one after the other, for systems without a template.
@@ -69,14 +69,11 @@ class FrameSet(Dataset[Batch]):
     ----------
     data : TrainingData
         The frames.
-    by_temperature : bool
-        Whether frames of different temperatures go into different parts.
     """
 
-    def __init__(self, data: TrainingData, by_temperature: bool = False) -> None:
+    def __init__(self, data: TrainingData) -> None:
         self._systems = data.systems
         self._offsets = torch.from_numpy(data.offsets)
-        self._by_temperature = by_temperature
         self._temperatures = [torch.from_numpy(s.temperatures).float() for s in data.systems]
 
     def __len__(self) -> int:
@@ -86,20 +83,11 @@ class FrameSet(Dataset[Batch]):
     def __getitem__(self, numbers: Tensor) -> Batch:
         """Return the frames with these numbers."""
         if len(self._systems) == 1:
-            return self._parts(0, numbers)
+            return [self._part(0, numbers)]
         owners = torch.searchsorted(self._offsets, numbers, right=True) - 1
         return [
-            part
+            self._part(system, numbers[owners == system] - self._offsets[system])
             for system in torch.unique(owners).tolist()
-            for part in self._parts(system, numbers[owners == system] - self._offsets[system])
-        ]
-
-    def _parts(self, index: int, frames: Tensor) -> list[Part]:
-        if not self._by_temperature:
-            return [self._part(index, frames)]
-        temperatures = self._temperatures[index][frames]
-        return [
-            self._part(index, frames[temperatures == value]) for value in torch.unique(temperatures)
         ]
 
     def _part(self, index: int, frames: Tensor) -> Part:
@@ -134,15 +122,11 @@ class FrameModule(pl.LightningDataModule):
         The frames.
     config : TrainConfig
         Batch size and seed.
-    by_temperature : bool
-        As of `FrameSet`.
     """
 
-    def __init__(
-        self, data: TrainingData, config: TrainConfig, by_temperature: bool = False
-    ) -> None:
+    def __init__(self, data: TrainingData, config: TrainConfig) -> None:
         super().__init__()
-        self._frames = FrameSet(data, by_temperature)
+        self._frames = FrameSet(data)
         self._training = data.frames("training")
         self._config = config
         self._validation = torch.from_numpy(data.frames("validation"))

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from openmmcg.models import CGNetwork, PairTemplate
+from openmmcg.models import CGNetwork
 from openmmcg.priors import TrainablePriors
-from openmmcg.training.batches import Batch, Part, pair_lists
+from openmmcg.training.batches import Batch, Part
 from openmmcg.training.config import TrainConfig
 from openmmcg.training.floors import Floors
 from openmmcg.training.frames import TrainingData
 from openmmcg.training.labels import gaussian, noised, squared_residuals
 from openmmcg.training.optimisation import optimisers
-
-_FEW_PARTS = 4
-_MANY_FRAMES = 32
-_TEMPLATE_FIELDS = tuple(field.name for field in fields(PairTemplate))
+from openmmcg.training.topologies import Topologies
 
 
 class ForceMatching(pl.LightningModule):
@@ -56,92 +52,24 @@ class ForceMatching(pl.LightningModule):
         self._data = data
         self._config = config
         self._total_steps = total_steps
-        self._thermal = depends_on_temperature(network)
         self._scale = _scale(data)
         self._energy_scale = _energy_scale(data)
         self._residuals: list[tuple[int, Tensor, Tensor]] = []
         self._train_losses: list[Tensor] = []
-        # Topologies and temperature travel with the module to its device but belong to no file.
-        for index, system in enumerate(data.systems):
-            self._keep(f"types_{index}", system.types)
-            self._keep(f"share_{index}", system.share)
-            for name in _TEMPLATE_FIELDS if system.template is not None else ():
-                self._keep(f"template_{index}_{name}", getattr(system.template, name))
-        self._keep("temperature", torch.tensor([data.temperature], dtype=torch.float32))
-
-    def _keep(self, name: str, value: Tensor) -> None:
-        self.register_buffer(f"data_{name}", value, persistent=False)
-
-    def _kept(self, name: str) -> Tensor:
-        value = getattr(self, f"data_{name}")
-        assert isinstance(value, Tensor)
-        return value
+        self.topologies = Topologies(data.systems)
 
     def predict(self, batch: Batch, differentiable: bool) -> tuple[list[Tensor], list[Tensor]]:
         """Energies (F,) in kJ/mol and forces (F, N, 3) in kJ/mol/nm of the network, by part."""
         leaves = [part.positions.detach().requires_grad_(True) for part in batch]
-        energies = self._energies(batch, leaves)
+        energies = [
+            self.network.at_temperatures(channels, part.temperatures)[0]
+            for part, channels in zip(
+                batch, self.topologies.channels(self.network, batch, leaves), strict=True
+            )
+        ]
         total = torch.stack([values.sum() for values in energies]).sum()
         gradients = torch.autograd.grad(total, leaves, create_graph=differentiable)
         return energies, [-gradient for gradient in gradients]
-
-    def _energies(self, batch: Batch, leaves: list[Tensor]) -> list[Tensor]:
-        energies: list[Tensor | None] = [None] * len(batch)
-        together: dict[float, list[int]] = {}
-        for index, part in enumerate(batch):
-            many = len(batch) <= _FEW_PARTS or len(part.positions) >= _MANY_FRAMES
-            if part.pairs is None and many:
-                energies[index] = self.network.molecule_energies(
-                    leaves[index],
-                    self._kept(f"types_{part.system}"),
-                    self._template(part.system),
-                    self._global_parameters(part),
-                )
-            else:
-                key = float(part.temperatures[0]) if self._thermal else 0.0
-                together.setdefault(key, []).append(index)
-        for indices in together.values():
-            found = self._joint_energies([batch[i] for i in indices], [leaves[i] for i in indices])
-            for index, values in zip(indices, found, strict=True):
-                energies[index] = values
-        return [values for values in energies if values is not None]
-
-    def _joint_energies(self, parts: list[Part], leaves: list[Tensor]) -> tuple[Tensor, ...]:
-        """Lay all frames of all parts one after the other and evaluate them at once."""
-        types, pairs, shifts, kinds, owners = [], [], [], [], []
-        bead = frame = 0
-        for part in parts:
-            count, beads, _ = part.positions.shape
-            own = self._pairs(part)
-            types.append(self._kept(f"types_{part.system}").repeat(count))
-            pairs.append(own[0] + bead)
-            shifts.append(own[1])
-            kinds.append(own[2])
-            numbers = torch.arange(frame, frame + count, device=part.positions.device)
-            owners.append(numbers.repeat_interleave(beads))
-            bead, frame = bead + count * beads, frame + count
-        energies = self.network.system_energies(
-            torch.cat([leaf.reshape(-1, 3) for leaf in leaves]),
-            torch.cat(types),
-            torch.cat(pairs, dim=1),
-            torch.cat(shifts),
-            torch.cat(kinds),
-            self._global_parameters(parts[0]),
-            torch.cat(owners),
-            frame,
-        )
-        return energies.split([len(part.positions) for part in parts])
-
-    def _pairs(self, part: Part) -> tuple[Tensor, Tensor, Tensor]:
-        return pair_lists(part, None if part.pairs is not None else self._template(part.system))
-
-    def _template(self, system: int) -> PairTemplate:
-        return PairTemplate(
-            **{name: self._kept(f"template_{system}_{name}") for name in _TEMPLATE_FIELDS}
-        )
-
-    def _global_parameters(self, part: Part) -> Tensor:
-        return part.temperatures[:1] if self._thermal else self._kept("temperature")
 
     def labelled(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Add noise, if asked for, and subtract the forces of priors that are fixed."""
@@ -153,7 +81,7 @@ class ForceMatching(pl.LightningModule):
                 positions, forces = noised(
                     part.positions,
                     part.forces,
-                    self._kept(f"share_{part.system}"),
+                    self.topologies.share(part.system),
                     self._config.position_noise,
                     part.temperatures,
                     generator,
@@ -305,11 +233,6 @@ class ForceMatching(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue the history."""
         self.history = list(checkpoint["history"])
-
-
-def depends_on_temperature(network: nn.Module) -> bool:
-    """Whether a network's energy depends on the temperature among its parameters."""
-    return bool(getattr(network, "thermal", False))
 
 
 def _mean_square(batch: Batch, errors: list[Tensor]) -> Tensor:

@@ -190,16 +190,15 @@ def _fit(
 ) -> None:
     from openmmcg.training.batches import FrameModule
     from openmmcg.training.closed_form import fit_in_closed_form
-    from openmmcg.training.module import ForceMatching, depends_on_temperature
+    from openmmcg.training.module import ForceMatching
 
-    thermal = depends_on_temperature(network)
     notes = list(data.notes)
-    if notes and not thermal:
+    if notes and network.thermal is None:
         notes.append(
             f"The network {network.name} does not depend on the temperature: it learns the mean of "
             f"the forces at all of them, for {data.temperature:.1f} K."
         )
-    frames = FrameModule(data, config, thermal)
+    frames = FrameModule(data, config)
     module = ForceMatching(network, data, config, config.epochs * frames.steps_per_epoch)
     if config.network == CLOSED_FORM:
         fit_in_closed_form(output, module, data, config)

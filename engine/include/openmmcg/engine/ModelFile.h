@@ -1,6 +1,7 @@
 #ifndef OPENMMCG_ENGINE_MODELFILE_H_
 #define OPENMMCG_ENGINE_MODELFILE_H_
 
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -83,6 +84,10 @@ public:
     const std::vector<std::pair<std::string, double>>& getParameters() const {
         return parameters;
     }
+    /** The lowest and highest temperature in K that the model was trained at; all if the card does not say. */
+    std::pair<double, double> getTemperatureRange() const {
+        return temperatureRange;
+    }
 
 private:
     void readCard(const std::string& source);
@@ -92,6 +97,7 @@ private:
     size_t weightsOffset = 0, weightsSize = 0;
     std::vector<std::string> beadTypes;
     std::vector<std::pair<std::string, double>> parameters;
+    std::pair<double, double> temperatureRange = {0.0, std::numeric_limits<double>::infinity()};
 };
 
 } // namespace OpenMMCG

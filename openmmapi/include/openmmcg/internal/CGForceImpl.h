@@ -6,11 +6,14 @@
 #include "openmm/internal/ForceImpl.h"
 #include "openmmcg/CGKernels.h"
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace OpenMMCG {
+
+class TemperatureCheck;
 
 /**
  * This is the internal implementation of CGForce.
@@ -18,13 +21,13 @@ namespace OpenMMCG {
 class CGForceImpl : public OpenMM::ForceImpl {
 public:
     explicit CGForceImpl(const CGForce& owner);
+    ~CGForceImpl() override;
     void initialize(OpenMM::ContextImpl& context) override;
     const CGForce& getOwner() const override {
         return owner;
     }
-    void updateContextState(OpenMM::ContextImpl&, bool&) override {
-        // This force field does not update the state directly.
-    }
+    /** Changes nothing, but compares temperatures. */
+    void updateContextState(OpenMM::ContextImpl& context, bool& forcesInvalid) override;
     double calcForcesAndEnergy(OpenMM::ContextImpl& context, bool includeForces, bool includeEnergy,
                                int groups) override;
     std::map<std::string, double> getDefaultParameters() override;
@@ -43,6 +46,7 @@ private:
     CalcCGForceKernel& getKernel() const;
     const CGForce& owner;
     OpenMM::Kernel kernel;
+    std::unique_ptr<TemperatureCheck> temperatures;
 };
 
 } // namespace OpenMMCG

@@ -19,6 +19,7 @@ from openmmcg.models.base import CGNetwork
 from openmmcg.models.edge_types import EDGE_TYPE_COUNT
 from openmmcg.models.options import Ranges, check_sizes, radial_basis
 from openmmcg.models.radial import distances
+from openmmcg.models.thermal import ThermalReadout
 
 
 class MACE(CGNetwork):
@@ -69,6 +70,8 @@ class MACE(CGNetwork):
     chiral : bool, default False
         Treat all spherical harmonics as even, which SO(3) allows: mirror images differ then.
         Needs two interactions and `hidden_l` of at least 1.
+    thermal : ThermalReadout, optional
+        How energies depend on the temperature; see `openmmcg.models.build`.
     """
 
     name = "mace"
@@ -89,6 +92,7 @@ class MACE(CGNetwork):
         neighbours: float = 8.0,
         radial_width: int = 64,
         chiral: bool = False,
+        thermal: ThermalReadout | None = None,
     ) -> None:
         check_sizes(
             "MACE",
@@ -121,27 +125,21 @@ class MACE(CGNetwork):
             "radial_width": radial_width,
             "chiral": chiral,
         }
-        super().__init__(bead_types, cutoff, hyperparameters)
+        super().__init__(bead_types, cutoff, hyperparameters, thermal)
         self.radial_basis = functions
         self.n_types = len(self.bead_types)
         self.edge_type_count = EDGE_TYPE_COUNT
-        layers = _mace_layers(self.n_types, cutoff, hyperparameters)
+        layers = _mace_layers(self.n_types, cutoff, self.n_channels, hyperparameters)
         self.node_embedding: nn.Module = layers.node_embedding
         self.spherical_harmonics: nn.Module = layers.spherical_harmonics
         self.interactions: nn.ModuleList = layers.interactions
         self.products: nn.ModuleList = layers.products
         self.readouts: nn.ModuleList = layers.readouts
 
-    def bead_energies(
-        self,
-        positions: Tensor,
-        types: Tensor,
-        pairs: Tensor,
-        shifts: Tensor,
-        edge_types: Tensor,
-        parameters: Tensor,
+    def bead_channels(
+        self, positions: Tensor, types: Tensor, pairs: Tensor, shifts: Tensor, edge_types: Tensor
     ) -> Tensor:
-        """Energy of every bead in kJ/mol, shape (N,); see `CGNetwork.forward`."""
+        """Channels of every bead in kJ/mol, shape (N, n_channels); see `CGNetwork.forward`."""
         ends = positions.index_select(0, pairs[1]) + shifts
         vectors = ends - positions.index_select(0, pairs[0])
         basis = self.radial_basis(distances(vectors), edge_types)
@@ -152,14 +150,14 @@ class MACE(CGNetwork):
         edges = pairs.flip(0)
         species = torch.nn.functional.one_hot(types, self.n_types).to(basis.dtype)
         features = self.node_embedding(species)
-        energy = torch.zeros_like(positions[:, 0])
+        channels = positions.new_zeros([positions.size(0), self.n_channels])
         for interaction, product, readout in zip(  # noqa: B905 (TorchScript knows no strict)
             self.interactions, self.products, self.readouts
         ):
             messages, kept = interaction(species, features, directions, radial, edges)
             features = product(messages, kept, species)
-            energy = energy + readout(features).squeeze(-1)
-        return energy
+            channels = channels + readout(features)
+        return channels
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Return a copy whose e3nn modules are compiled as they need to be; for torch.jit."""
@@ -170,7 +168,7 @@ class MACE(CGNetwork):
             return compile_e3nn(copy.deepcopy(self))
 
 
-def _mace_layers(n_types: int, cutoff: float, options: dict[str, Any]) -> Any:
+def _mace_layers(n_types: int, cutoff: float, channels: int, options: dict[str, Any]) -> Any:
     """Build mace-torch's own network, of which the layers are taken."""
     with _importing_mace():
         try:
@@ -196,7 +194,9 @@ def _mace_layers(n_types: int, cutoff: float, options: dict[str, Any]) -> Any:
             num_elements=n_types,
             hidden_irreps=o3.Irreps([(width, (order, p)) for order, p in enumerate(parity)]),
             MLP_irreps=o3.Irreps([(max(1, width // 2), (0, 1))]),
-            atomic_energies=np.zeros(n_types),
+            # What mace-torch calls a head is a channel here; atomic energies are not used.
+            heads=[str(channel) for channel in range(channels)],
+            atomic_energies=np.zeros((channels, n_types)),
             avg_num_neighbors=options["neighbours"],
             atomic_numbers=list(range(n_types)),
             correlation=options["correlation"],

@@ -11,6 +11,7 @@ from openmmcg.models.chirality import TripleProducts
 from openmmcg.models.directional import DirectionalNetwork
 from openmmcg.models.filters import Filters
 from openmmcg.models.options import Ranges, check_sizes, radial_basis
+from openmmcg.models.thermal import ThermalReadout
 
 
 class Message(nn.Module):
@@ -179,6 +180,8 @@ class PaiNN(DirectionalNetwork):
     chiral : bool, default False
         Add triple products of the vectors to the scalars in each update, so that mirror images
         differ.
+    thermal : ThermalReadout, optional
+        How energies depend on the temperature; see `openmmcg.models.build`.
     """
 
     name = "painn"
@@ -194,6 +197,7 @@ class PaiNN(DirectionalNetwork):
         basis: str = "gaussian",
         envelope: str = "quintic",
         chiral: bool = False,
+        thermal: ThermalReadout | None = None,
     ) -> None:
         check_sizes("PaiNN", width=(width, 1), interactions=(interactions, 1), rbf=(rbf, 2))
         functions, radial = radial_basis("PaiNN", basis, rbf, cutoff, ranges, envelope)
@@ -203,7 +207,7 @@ class PaiNN(DirectionalNetwork):
             **radial,
             "chiral": chiral,
         }
-        super().__init__(bead_types, cutoff, hyperparameters)
+        super().__init__(bead_types, cutoff, hyperparameters, thermal)
         self.width = width
         self.embedding = nn.Embedding(len(self.bead_types), width)
         self.radial_basis = functions
@@ -211,7 +215,9 @@ class PaiNN(DirectionalNetwork):
         self.blocks = nn.ModuleList(
             Block(width, i, chiral, last=i == interactions - 1) for i in range(interactions)
         )
-        self.readout = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1))
+        self.readout = nn.Sequential(
+            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, self.n_channels)
+        )
 
     def radial(self, distance: Tensor, edge_types: Tensor) -> Tensor:
         """Filters of all rounds; see `DirectionalNetwork.radial`."""
@@ -223,11 +229,13 @@ class PaiNN(DirectionalNetwork):
             self.radial_basis(distance, edge_types.unsqueeze(1)), edge_types
         )
 
-    def energies(self, types: Tensor, pairs: Tensor, directions: Tensor, radial: Tensor) -> Tensor:
-        """Bead energies (N, F) in kJ/mol; see `DirectionalNetwork.energies`."""
+    def frame_channels(
+        self, types: Tensor, pairs: Tensor, directions: Tensor, radial: Tensor
+    ) -> Tensor:
+        """Channels (N, F, n_channels) in kJ/mol; see `DirectionalNetwork.frame_channels`."""
         frames = directions.size(1)
         scalars = self.embedding(types).unsqueeze(1).expand(-1, frames, -1)
         vectors = scalars.new_zeros([scalars.size(0), frames, 3, self.width])
         for block in self.blocks:
             scalars, vectors = block(scalars, vectors, pairs, directions, radial)
-        return self.readout(scalars).squeeze(-1)
+        return self.readout(scalars)

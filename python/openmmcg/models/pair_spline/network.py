@@ -12,6 +12,7 @@ from openmmcg.models.edge_types import EDGE_TYPE_COUNT
 from openmmcg.models.options import Ranges, check_sizes, full_ranges
 from openmmcg.models.radial import distances
 from openmmcg.models.template import PairTemplate
+from openmmcg.models.thermal import ThermalReadout
 
 
 def spline_weights(x: Tensor) -> Tensor:
@@ -79,6 +80,9 @@ class PairSpline(CGNetwork):
     width, interactions : int, optional
         Taken for the sake of configurations that name them for every network; they have no
         meaning here.
+    thermal : ThermalReadout, optional
+        How energies depend on the temperature; see `openmmcg.models.build`. Each channel has
+        splines of its own.
     """
 
     name = "pair-spline"
@@ -91,6 +95,7 @@ class PairSpline(CGNetwork):
         ranges: Ranges | None = None,
         width: int | None = None,
         interactions: int | None = None,
+        thermal: ThermalReadout | None = None,
     ) -> None:
         check_sizes("PairSpline", rbf=(rbf, 2))
         spans = full_ranges("PairSpline", ranges, cutoff)
@@ -99,7 +104,7 @@ class PairSpline(CGNetwork):
                 f"PairSpline needs ranges that end within the cutoff of {cutoff} nm, but they are "
                 f"{spans}."
             )
-        super().__init__(bead_types, cutoff, {"rbf": rbf, "ranges": spans})
+        super().__init__(bead_types, cutoff, {"rbf": rbf, "ranges": spans}, thermal)
         n_types = len(self.bead_types)
         first, second = torch.triu_indices(n_types, n_types)
         index = torch.zeros((n_types, n_types), dtype=torch.int64)
@@ -114,7 +119,10 @@ class PairSpline(CGNetwork):
             "spacing", torch.tensor([(high - low) / (rbf + 2) for low, high in spans])
         )
         self.rbf = rbf
-        self.coefficients = nn.Parameter(torch.zeros(EDGE_TYPE_COUNT, len(first), rbf))
+        # The edge types of the first channel, then those of the next.
+        self.coefficients = nn.Parameter(
+            torch.zeros(self.n_channels * EDGE_TYPE_COUNT, len(first), rbf)
+        )
 
     def place(self, distance: Tensor, edge_types: Tensor) -> tuple[Tensor, Tensor]:
         """Interval (...) between knots, as a whole number, and place within it, from 0 to 1.
@@ -128,14 +136,14 @@ class PairSpline(CGNetwork):
         return interval.to(torch.int64), reach - interval
 
     def padded(self) -> Tensor:
-        """Coefficients (edge types * type pairs, rbf + 5), continued so that the ends are flat."""
+        """Coefficients (n_channels * edge types * type pairs, rbf + 5), continued: flat ends."""
         table = self.coefficients.flatten(0, 1)
         first = table[:, :1]
         nothing = torch.zeros_like(first)
         return torch.cat([first, first, table, nothing, nothing, nothing], 1)
 
-    def pair_energies(self, distance: Tensor, pair_types: Tensor, edge_types: Tensor) -> Tensor:
-        """Energies (...) in kJ/mol of pairs at distances (...) in nm.
+    def pair_channels(self, distance: Tensor, pair_types: Tensor, edge_types: Tensor) -> Tensor:
+        """Channels (..., n_channels) in kJ/mol of pairs at distances (...) in nm.
 
         `pair_types` are what `pair_index` holds; with `edge_types` they broadcast to the shape
         of `distance`.
@@ -144,31 +152,24 @@ class PairSpline(CGNetwork):
         rows = edge_types * self.coefficients.size(1) + pair_types
         start = rows * (self.rbf + 5) + interval
         knots = start.unsqueeze(-1) + torch.arange(4, device=start.device)
-        chosen = self.padded().flatten()[knots]
-        return (chosen * spline_weights(x)).sum(-1)
+        weights = spline_weights(x)
+        tables = self.padded().flatten().chunk(self.n_channels)
+        found = [(table[knots] * weights).sum(-1) for table in tables]
+        return torch.stack(found, -1)
 
-    def bead_energies(
-        self,
-        positions: Tensor,
-        types: Tensor,
-        pairs: Tensor,
-        shifts: Tensor,
-        edge_types: Tensor,
-        parameters: Tensor,
+    def bead_channels(
+        self, positions: Tensor, types: Tensor, pairs: Tensor, shifts: Tensor, edge_types: Tensor
     ) -> Tensor:
-        """Energy of every bead in kJ/mol, shape (N,): half of each of its pairs."""
+        """Channels of every bead in kJ/mol, shape (N, n_channels): half of each of its pairs."""
         ends = positions.index_select(0, pairs[1]) + shifts
         distance = distances(ends - positions.index_select(0, pairs[0]))
         pair_types = self.pair_index[types[pairs[0]], types[pairs[1]]]
-        energies = 0.5 * self.pair_energies(distance, pair_types, edge_types)
-        zeros = torch.zeros([positions.size(0)], dtype=energies.dtype, device=energies.device)
-        return zeros.index_add(0, pairs[0], energies)
+        halves = 0.5 * self.pair_channels(distance, pair_types, edge_types)
+        return halves.new_zeros([positions.size(0), self.n_channels]).index_add(0, pairs[0], halves)
 
-    def molecule_energies(
-        self, positions: Tensor, types: Tensor, template: PairTemplate, parameters: Tensor
-    ) -> Tensor:
-        """Energies of many conformations of one molecule; see `CGNetwork.molecule_energies`."""
+    def molecule_channels(self, positions: Tensor, types: Tensor, template: PairTemplate) -> Tensor:
+        """Channels of many conformations of one molecule; see `CGNetwork.molecule_channels`."""
         first, second = template.pairs
         distance = distances(positions[:, second] - positions[:, first])
         pair_types = self.pair_index[types[first], types[second]]
-        return self.pair_energies(distance, pair_types, template.edge_types).sum(1)
+        return self.pair_channels(distance, pair_types, template.edge_types).sum(1)

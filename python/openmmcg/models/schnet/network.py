@@ -13,6 +13,7 @@ from openmmcg.models.filters import Filters
 from openmmcg.models.options import Ranges, check_sizes, radial_basis
 from openmmcg.models.radial import distances
 from openmmcg.models.template import PairTemplate
+from openmmcg.models.thermal import ThermalReadout
 
 
 class InteractionBlock(nn.Module):
@@ -70,6 +71,8 @@ class SchNet(CGNetwork):
     chiral : bool, default False
         Add triple products of vectors gathered by one more round of messages, so that mirror
         images differ. Slower, as vectors take part.
+    thermal : ThermalReadout, optional
+        How energies depend on the temperature; see `openmmcg.models.build`.
     """
 
     name = "schnet"
@@ -85,6 +88,7 @@ class SchNet(CGNetwork):
         basis: str = "gaussian",
         envelope: str = "quintic",
         chiral: bool = False,
+        thermal: ThermalReadout | None = None,
     ) -> None:
         check_sizes("SchNet", width=(width, 1), interactions=(interactions, 1), rbf=(rbf, 2))
         functions, radial = radial_basis("SchNet", basis, rbf, cutoff, ranges, envelope)
@@ -94,27 +98,23 @@ class SchNet(CGNetwork):
             **radial,
             "chiral": chiral,
         }
-        super().__init__(bead_types, cutoff, hyperparameters)
+        super().__init__(bead_types, cutoff, hyperparameters, thermal)
         std = functions.initial_std()
         self.width = width
         self.embedding = nn.Embedding(len(self.bead_types), width)
         self.radial_basis = functions
         self.filters = Filters(rbf, width, interactions, std)
         self.blocks = nn.ModuleList(InteractionBlock(width) for _ in range(interactions))
-        self.readout = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
+        self.readout = nn.Sequential(
+            nn.Linear(width, width), nn.Tanh(), nn.Linear(width, self.n_channels)
+        )
         self.vector_filters = Filters(rbf, width, 1, std) if chiral else None
         self.triple_products = TripleProducts(width) if chiral else None
 
-    def bead_energies(
-        self,
-        positions: Tensor,
-        types: Tensor,
-        pairs: Tensor,
-        shifts: Tensor,
-        edge_types: Tensor,
-        parameters: Tensor,
+    def bead_channels(
+        self, positions: Tensor, types: Tensor, pairs: Tensor, shifts: Tensor, edge_types: Tensor
     ) -> Tensor:
-        """Energy of every bead in kJ/mol, shape (N,); see `CGNetwork.forward`."""
+        """Channels of every bead in kJ/mol, shape (N, n_channels); see `CGNetwork.forward`."""
         ends = positions.index_select(0, pairs[1]) + shifts
         vectors = ends - positions.index_select(0, pairs[0])
         distance = distances(vectors)
@@ -129,12 +129,10 @@ class SchNet(CGNetwork):
             gathered = positions.new_zeros([positions.size(0), 3, self.width])
             gathered = gathered.index_add(0, pairs[0], directed)
             features = features + self.triple_products(gathered)
-        return self.readout(features).squeeze(-1)
+        return self.readout(features)
 
-    def molecule_energies(
-        self, positions: Tensor, types: Tensor, template: PairTemplate, parameters: Tensor
-    ) -> Tensor:
-        """Energies of many conformations of one molecule; see `CGNetwork.molecule_energies`.
+    def molecule_channels(self, positions: Tensor, types: Tensor, template: PairTemplate) -> Tensor:
+        """Channels of many conformations of one molecule; see `CGNetwork.molecule_channels`.
 
         Frames are the second axis, so that picking beads or pairs copies whole blocks of
         memory. A filter is the same for both directions of a pair and is computed once. In the
@@ -142,7 +140,7 @@ class SchNet(CGNetwork):
         which leaves one matrix product for each bead.
         """
         if self.triple_products is not None:
-            return super().molecule_energies(positions, types, template, parameters)
+            return super().molecule_channels(positions, types, template)
         beads = len(types)
         points = positions.transpose(0, 1)
         first, second = template.pairs
@@ -164,4 +162,4 @@ class SchNet(CGNetwork):
                 messages = senders * filters.index_select(0, template.undirected)
                 received = messages.unflatten(0, (beads, -1)).sum(1)
             features = features + block.update(received)
-        return self.readout(features).squeeze(-1).sum(0)
+        return self.readout(features).sum(0)

@@ -12,6 +12,7 @@ from openmmcg.models.options import Ranges, check_sizes, radial_basis
 from openmmcg.models.radial import envelope as envelope_of
 from openmmcg.models.tensornet.layers import SELF, Interaction, TensorEmbedding
 from openmmcg.models.tensornet.tensors import TensorAlgebra
+from openmmcg.models.thermal import ThermalReadout
 
 
 class TensorNet(DirectionalNetwork):
@@ -46,6 +47,8 @@ class TensorNet(DirectionalNetwork):
     chiral : bool, default False
         Multiply tensors by the plain matrix product, which SO(3) allows, instead of its
         anticommutator, which O(3) needs: mirror images differ then. Costs nothing.
+    thermal : ThermalReadout, optional
+        How energies depend on the temperature; see `openmmcg.models.build`.
     """
 
     name = "tensornet"
@@ -61,6 +64,7 @@ class TensorNet(DirectionalNetwork):
         basis: str = "expnorm",
         envelope: str = "quintic",
         chiral: bool = False,
+        thermal: ThermalReadout | None = None,
     ) -> None:
         check_sizes("TensorNet", width=(width, 2), interactions=(interactions, 0), rbf=(rbf, 2))
         functions, radial = radial_basis("TensorNet", basis, rbf, cutoff, ranges, envelope)
@@ -70,7 +74,7 @@ class TensorNet(DirectionalNetwork):
             **radial,
             "chiral": chiral,
         }
-        super().__init__(bead_types, cutoff, hyperparameters)
+        super().__init__(bead_types, cutoff, hyperparameters, thermal)
         self.width = width
         self.envelope = envelope
         self.own_type = SELF
@@ -81,7 +85,7 @@ class TensorNet(DirectionalNetwork):
         self.norm = nn.LayerNorm(3 * width)
         self.linear = nn.Linear(3 * width, width)
         self.readout = nn.Sequential(
-            nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, 1)
+            nn.Linear(width, width // 2), nn.SiLU(), nn.Linear(width // 2, self.n_channels)
         )
 
     def radial(self, distance: Tensor, edge_types: Tensor) -> Tensor:
@@ -102,8 +106,10 @@ class TensorNet(DirectionalNetwork):
         smooth = envelope_of(distance, self.cutoff, self.envelope)
         return torch.cat(parts, -1) * smooth.unsqueeze(-1)
 
-    def energies(self, types: Tensor, pairs: Tensor, directions: Tensor, radial: Tensor) -> Tensor:
-        """Bead energies (N, F) in kJ/mol; see `DirectionalNetwork.energies`."""
+    def frame_channels(
+        self, types: Tensor, pairs: Tensor, directions: Tensor, radial: Tensor
+    ) -> Tensor:
+        """Channels (N, F, n_channels) in kJ/mol; see `DirectionalNetwork.frame_channels`."""
         # One entry for the embedding and for each layer.
         factors = radial.split(3 * self.width, -1)
         own = self.own_radial(directions).split(3 * self.width, -1)
@@ -112,7 +118,7 @@ class TensorNet(DirectionalNetwork):
         for i, layer in enumerate(self.layers):
             tensors = layer(tensors, pairs, factors[i + 1], own[i + 1])
         scalars = torch.nn.functional.silu(self.linear(self.norm(self.algebra.part_norms(tensors))))
-        return self.readout(scalars).squeeze(-1)
+        return self.readout(scalars)
 
     def own_radial(self, like: Tensor) -> Tensor:
         """Factors (1, 1, R) of a bead with itself: distance zero, edge type of its own."""

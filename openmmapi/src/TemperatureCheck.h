@@ -1,0 +1,29 @@
+#ifndef OPENMMCG_TEMPERATURECHECK_H_
+#define OPENMMCG_TEMPERATURECHECK_H_
+
+#include "openmm/internal/ContextImpl.h"
+#include "openmmcg/CGForce.h"
+
+namespace OpenMMCG {
+
+/**
+ * Warns on the standard error, once each, if the thermostat of a simulation and the force have different temperatures,
+ * or the force's is outside of those that the model was trained for.
+ *
+ * A potential of mean force belongs to one temperature, so both are mistakes more often than not, but neither is an
+ * error: energies at other temperatures are what replica exchange needs. Hence only time steps are looked at.
+ */
+class TemperatureCheck {
+public:
+    explicit TemperatureCheck(const CGForce& force) : force(force) {}
+    /** To be called at every time step. */
+    void check(OpenMM::ContextImpl& context);
+
+private:
+    const CGForce& force;
+    bool warnedThermostat = false, warnedRange = false;
+};
+
+} // namespace OpenMMCG
+
+#endif /*OPENMMCG_TEMPERATURECHECK_H_*/
