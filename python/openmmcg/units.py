@@ -4,3 +4,6 @@ from __future__ import annotations
 
 KB: float = 0.00831446261815324
 """Boltzmann constant times Avogadro's number, kJ/mol/K (CODATA 2018, exact)."""
+
+BAR: float = 0.0602214076
+"""Of pressure, kJ/mol/nm³."""

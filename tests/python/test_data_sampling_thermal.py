@@ -10,7 +10,7 @@ from openmmcg.data import Dataset, SampleConfig, sample
 from openmmcg.data.sampling.averages import averages, memory
 from openmmcg.settings import kelvins
 from openmmcg.units import KB
-from sampling_systems import BATH, dimer, soft_bath
+from sampling_systems import BATH, argon, dimer, soft_bath
 from test_data_sampling_systems import assert_same_frames, config_of, kill_once
 
 
@@ -168,3 +168,18 @@ def test_temperatures(value, expected):
 def test_no_temperatures(value):
     with pytest.raises(ValueError, match="different temperatures"):
         kelvins(value)
+
+
+def test_enthalpies_at_constant_pressure(tmp_path):
+    """u + p V with p V in SI units; u at constant volume."""
+    settings = {"timestep": 4.0, "length": 0.0006, "equilibration": 0.1}
+    npt = config_of(argon(tmp_path), tmp_path, ensemble="npt", pressure=500.0, **settings)
+    with Dataset.open(sample(npt, progress=False)) as data:
+        volumes = np.prod(np.diagonal(data.boxes.astype(float), axis1=1, axis2=2), axis=1)
+        work = 500e5 * volumes * 1e-27 * 6.02214076e23 * 1e-3
+        np.testing.assert_allclose(data.enthalpies, data.energies + work, rtol=1e-6)
+        assert data.pressure == 500
+    nvt = replace(npt, ensemble="nvt", output=str(tmp_path / "nvt.h5"))
+    with Dataset.open(sample(nvt, progress=False)) as data:
+        np.testing.assert_array_equal(data.enthalpies, data.energies)
+        assert data.pressure is None

@@ -23,6 +23,7 @@ import numpy as np
 from openmmcg.data.frames import ATTRIBUTES, LAYOUT, METADATA, Frames
 from openmmcg.data.opening import check_group, choose_group, open_file
 from openmmcg.mapping import Mapping, topology_from_dict
+from openmmcg.units import BAR
 
 
 class Dataset:
@@ -125,6 +126,24 @@ class Dataset:
     def energies(self) -> np.ndarray | None:
         """Atomistic potential energies (n_frames,), kJ/mol, without any bias; None if unknown."""
         return self._optional("energies")
+
+    @property
+    def pressure(self) -> float | None:
+        """Pressure of the barostat, bar; None at constant volume or where the source is silent."""
+        config = self.source.get("config", {})
+        return float(config.get("pressure", 1.0)) if config.get("ensemble") == "npt" else None
+
+    @cached_property
+    def enthalpies(self) -> np.ndarray | None:
+        """Energies and, at constant pressure, the work against it: u + p V (n_frames,), kJ/mol.
+
+        The exponent of the ensemble of all atoms and the box. Averages at fixed beads *and* box
+        go with `energies`, those at fixed beads in any box with this. None if energies are unknown.
+        """
+        if self.energies is None or self.pressure is None or self.boxes is None:
+            return self.energies
+        volumes = np.linalg.det(self.boxes.astype(np.float64))
+        return np.asarray(self.energies + self.pressure * BAR * volumes)
 
     @cached_property
     def temperatures(self) -> np.ndarray:

@@ -12,10 +12,8 @@ import numpy as np
 import openmm
 from openmm import unit
 
-from openmmcg.units import KB
+from openmmcg.units import BAR, KB
 
-BAR = 0.0602214076
-"""kJ/mol/nm³."""
 INTERVAL = 25
 """Time steps between attempted changes of the volume, as OpenMM's barostat has it."""
 _ADAPT_AFTER = 10
