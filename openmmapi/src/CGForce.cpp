@@ -1,4 +1,5 @@
 #include "openmmcg/CGForce.h"
+#include "TemperatureCheck.h"
 #include "openmm/OpenMMException.h"
 #include "openmm/internal/AssertionUtilities.h"
 #include "openmmcg/CGKernels.h"
@@ -15,7 +16,8 @@ using namespace std;
 static const double WEIGHT_ROUNDING = 1e-12, WEIGHT_TOLERANCE = 1e-4;
 
 CGForce::CGForce()
-    : properties({{"runner", "auto"}, {"precision", "auto"}, {"threads", "auto"}, {"skin", "0.1"}}), periodic(false) {
+    : properties({{"runner", "auto"}, {"precision", "auto"}, {"threads", "auto"}, {"skin", "0.1"}}),
+      temperatures(make_shared<TemperatureCheck>()), periodic(false) {
     setName("CGForce");
 }
 

@@ -8,11 +8,9 @@ using namespace std;
 
 CalcCGForceKernel::~CalcCGForceKernel() = default;
 
-CGForceImpl::CGForceImpl(const CGForce& owner) : owner(owner), temperatures(make_unique<TemperatureCheck>(owner)) {
+CGForceImpl::CGForceImpl(const CGForce& owner) : owner(owner) {
     forceGroup = owner.getForceGroup();
 }
-
-CGForceImpl::~CGForceImpl() = default;
 
 CalcCGForceKernel& CGForceImpl::getKernel() const {
     return const_cast<Kernel&>(kernel).getAs<CalcCGForceKernel>();
@@ -47,7 +45,7 @@ void CGForceImpl::checkBeads(const System& system) const {
 }
 
 void CGForceImpl::updateContextState(ContextImpl& context, bool&) {
-    temperatures->check(context);
+    owner.temperatures->check(owner, context);
 }
 
 double CGForceImpl::calcForcesAndEnergy(ContextImpl& context, bool includeForces, bool includeEnergy, int groups) {

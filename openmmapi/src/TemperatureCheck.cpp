@@ -39,7 +39,7 @@ static double thermostatTemperature(ContextImpl& context) {
     return temperature < 0 && andersen != parameters.end() ? andersen->second : temperature;
 }
 
-void TemperatureCheck::check(ContextImpl& context) {
+void TemperatureCheck::check(const CGForce& force, ContextImpl& context) {
     auto& parameters = context.getParameters();
     auto parameter = parameters.find(CGForce::Temperature());
     if ((warnedThermostat && warnedRange) || parameter == parameters.end())

@@ -3,6 +3,7 @@
 
 #include "openmm/internal/ContextImpl.h"
 #include "openmmcg/CGForce.h"
+#include <atomic>
 
 namespace OpenMMCG {
 
@@ -11,17 +12,16 @@ namespace OpenMMCG {
  * or the force's is outside of those that the model was trained for.
  *
  * A potential of mean force belongs to one temperature, so both are mistakes more often than not, but neither is an
- * error: energies at other temperatures are what replica exchange needs. Hence only time steps are looked at.
+ * error: energies at other temperatures are what replica exchange needs. Hence only time steps are looked at. A force
+ * has one such object for all its Contexts, as a simulation may make or reinitialise many of them.
  */
 class TemperatureCheck {
 public:
-    explicit TemperatureCheck(const CGForce& force) : force(force) {}
     /** To be called at every time step. */
-    void check(OpenMM::ContextImpl& context);
+    void check(const CGForce& force, OpenMM::ContextImpl& context);
 
 private:
-    const CGForce& force;
-    bool warnedThermostat = false, warnedRange = false;
+    std::atomic<bool> warnedThermostat{false}, warnedRange{false}; // Contexts may be in several threads
 };
 
 } // namespace OpenMMCG

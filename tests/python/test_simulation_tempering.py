@@ -152,6 +152,17 @@ def test_a_ramp_takes_model_and_thermostat_along(folder):
         run(replace(config, length=0.07), progress=False)
 
 
+def test_extrapolation_is_told_once_however_many_blocks(folder, capfd):
+    config = settings(
+        folder, "hot", temperature=600.0, length=0.001, equilibration=0.0, checkpoint_frames=1
+    )
+    with pytest.warns(UserWarning, match="made for 200 to 500 K but runs at 600 K"):
+        run(config, progress=False)
+    text = capfd.readouterr().err
+    assert text.count("extrapolated") == 1
+    assert "thermostat" not in text
+
+
 def test_a_model_of_one_temperature_is_told(tmp_path):
     """Its energy has a constant that depends on the temperature, its forces do not."""
     write_dumbbell(tmp_path / "model.cg.pt", power=0.0)

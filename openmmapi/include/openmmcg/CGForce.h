@@ -6,12 +6,15 @@
 #include "openmm/Vec3.h"
 #include "openmmcg/engine/ModelFile.h"
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace OpenMMCG {
+
+class TemperatureCheck;
 
 struct BeadState;
 
@@ -202,6 +205,7 @@ protected:
     OpenMM::ForceImpl* createImpl() const override;
 
 private:
+    friend class CGForceImpl;
     struct Bead {
         std::vector<int> particles;
         std::vector<double> weights;
@@ -217,6 +221,7 @@ private:
     std::vector<std::pair<std::string, double>> parameters;
     std::vector<std::string> derivatives;
     std::map<std::string, std::string> properties;
+    std::shared_ptr<TemperatureCheck> temperatures;
     bool periodic;
 };
 

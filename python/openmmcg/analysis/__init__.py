@@ -7,6 +7,7 @@ from openmmcg.analysis.compare import (
     compare_coordinates,
     compare_ramachandran,
 )
+from openmmcg.analysis.diffusion import self_diffusion
 from openmmcg.analysis.distributions import free_energy, histogram2d, jensen_shannon
 from openmmcg.analysis.ensemble import Ensemble
 from openmmcg.analysis.geometry import angles, backbone_torsions, distances, torsions
@@ -36,5 +37,6 @@ __all__ = [
     "radial_distributions",
     "report",
     "run_thermodynamics",
+    "self_diffusion",
     "torsions",
 ]

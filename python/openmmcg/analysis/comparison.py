@@ -15,6 +15,7 @@ from openmmcg.analysis.compare import (
     compare_coordinates,
     compare_ramachandran,
 )
+from openmmcg.analysis.diffusion import Diffusion, self_diffusion
 from openmmcg.analysis.ensemble import SAME_TEMPERATURE, Ensemble, from_dataset, from_run
 from openmmcg.analysis.liquid import Curve, compare_liquid
 from openmmcg.data import Dataset
@@ -39,6 +40,8 @@ class Comparison:
         Broken bonds and inverted stereocentres.
     liquid : list of Curve
         Radial and angular distributions between molecules; empty without a box.
+    diffusion : (Diffusion, Diffusion) or None
+        Self-diffusion in reference and model; None where one cannot be had.
     trained : (float, float) or None
         Temperatures that the model was trained for, K; None if the run does not tell.
     """
@@ -50,6 +53,7 @@ class Comparison:
     distributions: list[Distribution]
     stability: Stability
     liquid: list[Curve]
+    diffusion: tuple[Diffusion, Diffusion] | None
     trained: tuple[float, float] | None
 
     @property
@@ -70,6 +74,12 @@ class Comparison:
             "distributions": [entry.numbers() for entry in self.distributions],
             "stability": self.stability.numbers(),
             "liquid": [curve.numbers() for curve in self.liquid],
+            "diffusion": None
+            if self.diffusion is None
+            else {
+                name: {"coefficient": found.coefficient, "error": found.error}
+                for name, found in zip(("reference", "model"), self.diffusion, strict=True)
+            },
             "reference": _facts(self.reference),
             "model": _facts(self.model),
         }
@@ -107,6 +117,8 @@ def compare(
         )
     reference = from_dataset(dataset, temperature)
     names = [dataset.type_names[kind] for kind in dataset.types]
+    molecules, masses = dataset.molecules.tolist(), dataset.masses.tolist()
+    before, after = (self_diffusion(entry, molecules, masses) for entry in (reference, model))
     trained = record.get("temperature_range")
     return Comparison(
         temperature,
@@ -115,7 +127,8 @@ def compare(
         compare_ramachandran(reference, model, dataset.topology, temperature, bins),
         compare_coordinates(reference, model, dataset.bonds, names),
         check_stability(reference, model, dataset.bonds, names),
-        compare_liquid(reference, model, names, dataset.molecules.tolist()),
+        compare_liquid(reference, model, names, molecules),
+        None if before is None or after is None else (before, after),
         None if trained is None else (float(trained[0]), float(trained[1])),
     )
 

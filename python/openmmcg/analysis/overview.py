@@ -34,8 +34,9 @@ def overview_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``temperature``, ``extrapolated``, frames, the `MEASURES`, and ``sampling``: the divergence
-        over (phi, psi) of two halves of the reference.
+        ``temperature``, ``extrapolated``, frames, the `MEASURES`, ``sampling``, the divergence over
+        (phi, psi) of two halves of the reference, and ``diffusion``, (value, error) in reference
+        and model.
     """
     return [_row(entry) for entry in sorted(comparisons, key=lambda entry: entry.temperature)]
 
@@ -53,6 +54,9 @@ def _row(entry: Comparison) -> dict[str, Any]:
         else ramachandran.baseline.get("reference_halves_in_time"),
         "free_energy_error": None if ramachandran is None else ramachandran.free_energy_error,
         "coordinate_divergence": _mean([found.divergence for found in entry.distributions]),
+        "diffusion": None
+        if entry.diffusion is None
+        else [(found.coefficient, found.error) for found in entry.diffusion],
         "rdf_error": _mean([curve.error for curve in entry.liquid if curve.kind == "rdf"]),
         "adf_divergence": _mean([curve.error for curve in entry.liquid if curve.kind == "adf"]),
     }

@@ -6,14 +6,11 @@
 #include "openmm/internal/ForceImpl.h"
 #include "openmmcg/CGKernels.h"
 #include <map>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace OpenMMCG {
-
-class TemperatureCheck;
 
 /**
  * This is the internal implementation of CGForce.
@@ -21,7 +18,6 @@ class TemperatureCheck;
 class CGForceImpl : public OpenMM::ForceImpl {
 public:
     explicit CGForceImpl(const CGForce& owner);
-    ~CGForceImpl() override;
     void initialize(OpenMM::ContextImpl& context) override;
     const CGForce& getOwner() const override {
         return owner;
@@ -46,7 +42,6 @@ private:
     CalcCGForceKernel& getKernel() const;
     const CGForce& owner;
     OpenMM::Kernel kernel;
-    std::unique_ptr<TemperatureCheck> temperatures;
 };
 
 } // namespace OpenMMCG
