@@ -111,6 +111,14 @@ def test_a_bath_with_a_known_answer_at_several_temperatures(tmp_path):
             (data.mean_energies, data.mean_energy_errors, energy),
         ):
             assert np.mean((found - exact) ** 2) / np.mean(error**2) == pytest.approx(1, abs=0.5)
+        # The slice force on C1 has the bath's noise, but the same mean and response.
+        bond = (data.positions[:, 1] - data.positions[:, 0]) / length[:, None]
+        for found, error, exact in (
+            (data.forces, data.force_errors, mean_force),
+            (data.thermal_forces, data.thermal_force_errors, entropic),
+        ):
+            chi = np.mean((found[:, 0] + exact[:, None] * bond) ** 2) / np.mean(error[:, 0] ** 2)
+            assert chi == pytest.approx(1, abs=0.5)
         combined = float(np.sqrt(np.mean(slope_error**2) / len(slope)))
         assert combined < 0.1 * abs(entropic.mean())
         assert slope.mean() == pytest.approx(entropic.mean(), abs=4 * combined)

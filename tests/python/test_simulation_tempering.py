@@ -92,6 +92,12 @@ def test_round_trips():
     assert again.numbers([1, 2, 3]) == ladder.numbers([1, 2, 3])
 
 
+def test_temperatures_too_far_apart_are_told():
+    numbers = {"temperatures": [300, 330, 500], "acceptance": [0.3, 0.01]}
+    with pytest.warns(UserWarning, match=r"Only 1\.0% .* between 330 and 500 K"):
+        tempering.warn_of_few_exchanges(numbers)
+
+
 def test_each_temperature_has_its_own_ensemble(folder):
     kelvin = (250.0, 315.0, 400.0)
     config = settings(folder, "three", temperatures=[315, 250, 400], replicas=24, length=0.05)

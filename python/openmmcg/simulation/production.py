@@ -24,7 +24,7 @@ from openmmcg.simulation.job import Job, prepare
 from openmmcg.simulation.record import claim, describe
 from openmmcg.simulation.rung import Rung, write_frame_weights, write_structures
 from openmmcg.simulation.state import State
-from openmmcg.simulation.tempering import Tempering, warn_if_blind
+from openmmcg.simulation.tempering import Tempering, warn_if_blind, warn_of_few_exchanges
 
 EXCHANGES = "exchanges.json"
 
@@ -80,6 +80,8 @@ def run(config: RunConfig, progress: bool = True) -> Path:
         _produce(job, state, lambda done, speed: bar.update(task, completed=done, speed=speed))
     for rung in range(len(folders)):
         write_frame_weights(job, rung)
+    if job.tempering:
+        warn_of_few_exchanges(json.loads((folder / EXCHANGES).read_text()))
     console.print(_summary(job, total))
     return folder
 

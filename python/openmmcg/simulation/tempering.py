@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from openmmcg.simulation.rung import Rung
 _EXCHANGES = 1 << 30
 """Tells the random numbers of exchanges from those of rungs."""
 _LEAST_CHANGE = 1e-5
+LEAST_ACCEPTANCE = 0.05
+"""Share of accepted exchanges below which temperatures are too far apart."""
 
 
 class Tempering:
@@ -91,3 +94,15 @@ def warn_if_blind(job: Job, rung: Rung, low: float, high: float) -> None:
             "the temperature.",
             stacklevel=4,
         )
+
+
+def warn_of_few_exchanges(numbers: Mapping[str, Any]) -> None:
+    """Warn if neighbours hardly exchange; `numbers` are those of `Ladder.numbers`."""
+    kelvin = numbers["temperatures"]
+    for low, high, share in zip(kelvin[:-1], kelvin[1:], numbers["acceptance"], strict=True):
+        if share < LEAST_ACCEPTANCE:
+            warnings.warn(
+                f"Only {share:.1%} of the exchanges between {low:g} and {high:g} K were accepted; "
+                "choose temperatures between them.",
+                stacklevel=3,
+            )
