@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openmmcg.settings import markdown
 from openmmcg.simulation import RunConfig, load_frames, run, tempering
 from openmmcg.simulation.exchange import Ladder, accepted, exponent, neighbours
 from openmmcg.units import KB
@@ -189,3 +190,8 @@ def test_a_model_of_one_temperature_is_told(tmp_path):
 def test_bad_settings(folder, change, message):
     with pytest.raises(ValueError, match=message):
         settings(folder, "bad", **change)
+
+
+def test_options_are_documented():
+    page = Path(__file__).parents[2] / "docs" / "runs.md"
+    assert markdown(RunConfig) in page.read_text()

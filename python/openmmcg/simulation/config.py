@@ -42,7 +42,8 @@ class RunConfig:
         Factor on all bead masses; larger masses allow a longer time step and change the
         dynamics but not the equilibrium.
     dataset : str or None
-        Replicas start from frames drawn from this dataset; by default from the model's own.
+        Replicas start from frames drawn from this dataset, those of the nearest temperature; by
+        default from the model's own.
     bias : str or None
         A bias file of `openmm-cg sample`. It stays on for all replicas, and each frame gets
         the weight that undoes it, so that rarely visited basins are sampled too.
