@@ -32,9 +32,13 @@ test-cpp: $(VENV)/installed
 test-python: $(VENV)/installed $(VENV)/tools
 	OPENMMCG_BUILD_DIR=$(BUILD) $(BIN)/python -m pytest --durations=10
 
+# OPENMM_TORCH is the Python of an environment with openmm-torch, to compare with that too.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/step_split.py
-	$(BIN)/python benchmarks/engines.py --output build/benchmarks
+	$(BIN)/python benchmarks/floor.py
+	$(BIN)/python benchmarks/scaling.py --output benchmarks/results
+	$(BIN)/python benchmarks/engines.py --output benchmarks/results \
+		$(if $(OPENMM_TORCH),--openmm-torch $(OPENMM_TORCH))
 
 # torch comes first and by its exact version, so that a CPU build offered by pip's configuration is taken.
 $(VENV)/dependencies: requirements.txt

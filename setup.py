@@ -2,7 +2,8 @@
 
 PyTorch and OpenMM are found by file in the environment that is installed into, even under pip's build isolation,
 so that the plugin is built for exactly those. They are never imported. Only where they are absent are pinned
-versions added to the build requirements.
+versions added to the build requirements. With OPENMMCG_WITH_TORCH=0 in the environment nothing of PyTorch is built
+in or required: models that the native engine knows run, and nothing can be trained.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-FALLBACK = {"openmm": "openmm==8.6.1", "torch": "torch==2.13.0"}
+WITH_TORCH = os.environ.get("OPENMMCG_WITH_TORCH", "1") != "0"
+FALLBACK = {"openmm": "openmm==8.6.1"} | ({"torch": "torch==2.13.0"} if WITH_TORCH else {})
+HEADERS = {"nlohmann_json": "nlohmann-json==3.12.0"} | (
+    {} if WITH_TORCH else {"pybind11": "pybind11==3.1.0"}  # PyTorch has its headers in it
+)
 
 
 def find_package(name: str) -> Path | None:
@@ -53,12 +58,12 @@ class CMakeBuild(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         packages = {name: find_package(name) for name in FALLBACK}
-        json = find_headers()
-        missing = [name for name, folder in packages.items() if folder is None]
-        if missing or json is None:
+        headers = {name: find_headers(name) for name in HEADERS}
+        missing = [name for name, folder in (packages | headers).items() if folder is None]
+        if missing:
             raise RuntimeError(
-                f"Cannot build without {', '.join(missing or ['nlohmann-json'])}: "
-                f"pip install {' '.join([*FALLBACK.values(), 'nlohmann-json==3.12.0'])}"
+                f"Cannot build without {', '.join(missing)}: "
+                f"pip install {' '.join([*FALLBACK.values(), *HEADERS.values()])}"
             )
         target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
         # A build folder kept by setuptools would remember tools of pip's build environment, which is gone next time.
@@ -68,10 +73,9 @@ class CMakeBuild(build_ext):
                 "cmake", "-S", str(ROOT), "-B", build, "-G", "Ninja",
                 f"-DPython3_EXECUTABLE={sys.executable}",
                 f"-DOPENMM_DIR={packages['openmm'].parent / 'OpenMM.libs'}",
-                f"-DTORCH_DIR={packages['torch']}",
-                f"-DJSON_INCLUDE_DIR={json}",
+                f"-DJSON_INCLUDE_DIR={headers['nlohmann_json']}",
                 f"-DOPENMMCG_OPENMM_VERSION={version_of(packages['openmm'])}",
-                f"-DOPENMMCG_TORCH_VERSION={version_of(packages['torch'])}",
+                *(torch_options(packages["torch"]) if WITH_TORCH else torchless_options(headers)),
                 f"-DCMAKE_INSTALL_PREFIX={target}",
                 f"-DOPENMMCG_BUILD_TESTS={'ON' if os.environ.get('OPENMMCG_BUILD_TESTS') else 'OFF'}",
             ]  # fmt: skip
@@ -83,11 +87,26 @@ class CMakeBuild(build_ext):
                 subprocess.run(["cmake", "--install", build, "--prefix", str(package)], check=True)
 
 
-def find_headers() -> Path | None:
-    """Return the include folder of the package nlohmann-json."""
+def torch_options(torch: Path) -> list[str]:
+    """Options of CMake for a build with the TorchScript runner."""
+    return [
+        "-DOPENMMCG_WITH_TORCH=ON",
+        f"-DTORCH_DIR={torch}",
+        f"-DPYBIND11_INCLUDE_DIR={torch / 'include'}",
+        f"-DOPENMMCG_TORCH_VERSION={version_of(torch)}",
+    ]
+
+
+def torchless_options(headers: dict[str, Path]) -> list[str]:
+    """Options of CMake for a build without PyTorch."""
+    return ["-DOPENMMCG_WITH_TORCH=OFF", f"-DPYBIND11_INCLUDE_DIR={headers['pybind11']}"]
+
+
+def find_headers(name: str) -> Path | None:
+    """Return the include folder of a package of C++ headers."""
     for folder in [*sys.path, sysconfig.get_path("purelib")]:
-        include = Path(folder) / "nlohmann_json" / "include"
-        if (include / "nlohmann" / "json.hpp").is_file():
+        include = Path(folder) / name / "include"
+        if include.is_dir():
             return include
     return None
 
@@ -95,15 +114,17 @@ def find_headers() -> Path | None:
 setup(
     ext_modules=[Extension("openmmcg._openmmcg", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    setup_requires=[FALLBACK[name] for name in FALLBACK if find_package(name) is None],
+    setup_requires=[
+        *(FALLBACK[name] for name in FALLBACK if find_package(name) is None),
+        *(HEADERS[name] for name in HEADERS if find_headers(name) is None),
+    ],
     install_requires=[
-        requirement("openmm"),
-        requirement("torch"),
+        *(requirement(name) for name in FALLBACK),
+        *(["lightning>=2.4"] if WITH_TORCH else []),
         "numpy",
         "scipy",
         "mdtraj>=1.10",
         "h5py>=3.10",
-        "lightning>=2.4",
         "jsonargparse[signatures]>=4.35",
         "matplotlib>=3.8",
         "jinja2>=3.1",

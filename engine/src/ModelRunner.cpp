@@ -33,9 +33,14 @@ unique_ptr<ModelRunner> ModelRunner::create(const string& name, const ModelFile&
     auto factory = factories().find(name);
     if (factory != factories().end())
         return factory->second(model, options);
+    if (name == "torchscript") {
+        string obstacle = NativeRunner::getObstacle(model);
+        throw ModelError("The runner 'torchscript' needs PyTorch, which this OpenMM-CG does without. " +
+                         (obstacle.empty() ? "Set the property 'runner' to 'auto' or 'native', which can run this model."
+                                           : "Install PyTorch and OpenMM-CG for it: " + obstacle + "."));
+    }
     string available;
     for (auto& known : getAvailable())
         available += (available.empty() ? "" : ", ") + known;
-    throw ModelError("There is no model runner '" + name + "'; available: " +
-                     (available.empty() ? "none, since the library libOpenMMCGTorch is not loaded" : available) + ".");
+    throw ModelError("There is no model runner '" + name + "'; available: " + available + ".");
 }

@@ -1,6 +1,7 @@
 """Checks the installation and loads the C++ libraries, in the one order that works.
 
 PyTorch and OpenMM are imported first, so that our libraries find theirs already loaded, whichever folder they are in.
+Without PyTorch everything loads but the TorchScript runner.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def load() -> ModuleType:
     Raises
     ------
     ImportError
-        If OpenMM or PyTorch has another minor version than the one that the libraries were built for, or a library
-        cannot be loaded. The message names the remedy.
+        If OpenMM or PyTorch (where there is one) has another minor version than the one that the libraries were built
+        for, or a library cannot be loaded. The message names the remedy.
     """
     if not (LIBRARIES / "versions.txt").is_file():
         raise ImportError(
@@ -57,20 +58,27 @@ def load() -> ModuleType:
             "(pip install . in a clone) rather than importing it from the source tree."
         )
     import openmm.version
-    import torch.version
 
-    _check_versions(
-        _built_versions(),
-        {"openmm": openmm.version.short_version, "torch": str(torch.version.__version__)},
-    )
-    import torch
+    built = _built_versions()
+    installed = {"openmm": openmm.version.short_version}
+    if "torch" in built:
+        try:
+            import torch
+
+            installed["torch"] = str(torch.__version__)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            del built["torch"]  # models that the native engine knows run all the same
+    _check_versions(built, installed)
     from openmm import Platform
 
     from openmmcg import _openmmcg
 
     Platform.loadPluginsFromDirectory(str(LIBRARIES / "plugins"))
     failures = [text for text in Platform.getPluginLoadFailures() if "OpenMMCG" in text]
-    required = [text for text in failures if "OpenMMCGReference" in text or "OpenMMCGTorch" in text]
+    needed = ("OpenMMCGReference", "OpenMMCGTorch") if "torch" in built else ("OpenMMCGReference",)
+    required = [text for text in failures if any(name in text for name in needed)]
     if required:
         raise ImportError(
             f"A library of OpenMM-CG cannot be loaded: {'; '.join(required)}. Build OpenMM-CG again "

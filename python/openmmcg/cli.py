@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from importlib.metadata import version
 from typing import Any
 
 import jsonargparse
@@ -168,12 +169,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"{command}: {_sentence(error)}{_advice(error, given)}", file=sys.stderr)
         return ERROR
+    except ModuleNotFoundError as error:
+        if error.name != "torch" or debug:
+            raise
+        print(
+            f"{command}: this needs PyTorch, which is not installed. Install it, and OpenMM-CG again for it.",
+            file=sys.stderr,
+        )
+        return ERROR
 
 
 def versions() -> str:
     """Return versions, OpenMM platforms and model runners, one a line."""
-    import torch
-
+    with_torch = importlib.util.find_spec("torch") is not None
     platforms = [
         openmm.Platform.getPlatform(index).getName()
         for index in range(openmm.Platform.getNumPlatforms())
@@ -182,7 +190,7 @@ def versions() -> str:
         (
             f"openmm-cg {openmmcg.__version__}",
             f"OpenMM    {openmm.Platform.getOpenMMVersion()}",
-            f"PyTorch   {torch.__version__}",
+            f"PyTorch   {version('torch') if with_torch else 'not installed'}",
             f"platforms {', '.join(platforms)}",
             f"runners   {', '.join(openmmcg.runners())}",
         )

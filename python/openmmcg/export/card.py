@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from openmmcg.models import EDGE_TYPE_COUNT, EDGE_TYPE_SCHEME
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = "openmmcg-model"
 FORMAT_VERSION = 1
@@ -66,6 +66,10 @@ def make_card(
     ValueError
         If an entry is not usable.
     """
+    import torch
+
+    from openmmcg.models import EDGE_TYPE_COUNT, EDGE_TYPE_SCHEME
+
     low, high = temperature_range or (temperature, temperature)
     declared = [{"name": TEMPERATURE, "default": float(temperature), "unit": "K"}]
     declared += [

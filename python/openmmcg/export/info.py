@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from openmmcg.export.modelfile import load_script, read_card
+from openmmcg.export.reading import read_card
 from openmmcg.tables import flat, markdown_table
 
 _MOST_ROWS = 60
@@ -26,12 +27,12 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON-able. ``architecture``, ``hyperparameters``, ``weights`` (number of trained numbers), ``dtype``,
-        ``interface``, ``bead_types``, ``cutoff`` (nm), ``temperature``, ``temperature_range`` (K), ``parameters``
-        (names), ``mapping``, ``beads`` (name of type to number), ``molecules``, ``bonds``, ``box`` (nm),
-        ``priors`` (kind to number of entries), ``training`` (frames, epochs, losses and noise floor in
-        (kJ/mol/nm)^2), ``data``, ``created_with``, ``format_version``, ``size`` (bytes) and ``sha256``. What the file
-        does not have is None.
+        JSON-able. ``architecture``, ``hyperparameters``, ``weights`` (number of trained numbers, if PyTorch is
+        there to count them), ``dtype``, ``interface``, ``bead_types``, ``cutoff`` (nm), ``temperature``,
+        ``temperature_range`` (K), ``parameters`` (names), ``mapping``, ``beads`` (name of type to number),
+        ``molecules``, ``bonds``, ``box`` (nm), ``priors`` (kind to number of entries), ``training`` (frames,
+        epochs, losses and noise floor in (kJ/mol/nm)^2), ``data``, ``created_with``, ``format_version``,
+        ``size`` (bytes) and ``sha256``. What the file does not have is None.
 
     Raises
     ------
@@ -45,11 +46,10 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     types = Counter(card["bead_types"][kind] for kind in topology.get("types", ()))
     training = card["training"] or {}
     priors = card["priors"]
-    weights = sum(parameter.numel() for parameter in load_script(path).parameters())
     return {
         "architecture": card["architecture"]["name"],
         "hyperparameters": card["architecture"]["hyperparameters"],
-        "weights": weights,
+        "weights": _count_weights(path),
         "dtype": card["dtype"],
         "interface": card["interface"],
         "bead_types": card["bead_types"],
@@ -105,6 +105,14 @@ def markdown(path: str | os.PathLike[str]) -> str:
         ]
     parts += ["## Use", _use(name, topology is not None)]
     return "\n\n".join(parts) + "\n"
+
+
+def _count_weights(path: str | os.PathLike[str]) -> int | None:
+    if importlib.util.find_spec("torch") is None:
+        return None
+    from openmmcg.export.modelfile import load_script
+
+    return sum(parameter.numel() for parameter in load_script(path).parameters())
 
 
 def _prior_counts(record: Mapping[str, Any]) -> dict[str, int]:

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from openmmcg.export._script import Scriptable, load_archive, save_archive, script
-from openmmcg.export.archive import add_card, read_bytes, split_card
-from openmmcg.export.card import check_card, check_format, make_card
+from openmmcg.export.archive import add_card, read_bytes
+from openmmcg.export.card import make_card
 from openmmcg.export.contract import check_contract, model_dtype
 from openmmcg.export.geometry import stored
+from openmmcg.export.reading import read_card
 from openmmcg.files import atomic_path
 from openmmcg.models import CGNetwork
 
@@ -121,37 +122,6 @@ def save(model: Scriptable, path: str | os.PathLike[str], **card: Any) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
-
-
-def read_card(source: str | os.PathLike[str] | bytes) -> dict[str, Any]:
-    """Read and check the card of a model file; no code of the model is loaded.
-
-    Parameters
-    ----------
-    source : path-like or bytes
-        The model file.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no model file, damaged, changed, or of another format version.
-    """
-    data, name = read_bytes(source)
-    card, found = split_card(data, name)
-    check_format(card, name)
-    if card.get("sha256") != found:
-        raise ValueError(
-            f"{name} was changed after it was written: its contents have SHA-256 {found}, but "
-            f"its card says {card.get('sha256')}; copy or export it again."
-        )
-    check_card(card, name)
-    return card
 
 
 def load_script(source: str | os.PathLike[str] | bytes) -> torch.jit.ScriptModule:

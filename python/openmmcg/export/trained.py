@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openmmcg.export.modelfile import save
-from openmmcg.export.verify import verify
+from openmmcg.export.verification import verify
 from openmmcg.training import load_network
 
 if TYPE_CHECKING:
