@@ -36,8 +36,9 @@ unique_ptr<ModelRunner> ModelRunner::create(const string& name, const ModelFile&
     if (name == "torchscript") {
         string obstacle = NativeRunner::getObstacle(model);
         throw ModelError("The runner 'torchscript' needs PyTorch, which this OpenMM-CG does without. " +
-                         (obstacle.empty() ? "Set the property 'runner' to 'auto' or 'native', which can run this model."
-                                           : "Install PyTorch and OpenMM-CG for it: " + obstacle + "."));
+                         (obstacle.empty()
+                              ? "Set the property 'runner' to 'auto' or 'native', which can run this model."
+                              : "Install PyTorch and OpenMM-CG for it: " + obstacle + "."));
     }
     string available;
     for (auto& known : getAvailable())
