@@ -210,7 +210,7 @@ def _curve(axes: Axes, curve: Curve) -> None:
     )
     axes.plot(curve.x, curve.model, color=MODEL_COLOUR, linewidth=1.1, label="CG model")
     radial = curve.kind == "rdf"
-    axes.set_xlabel("r (nm)" if radial else "Neighbour angle (degrees)")
+    axes.set_xlabel("r (nm)" if radial else "Angle (degrees)")
     if radial:
         axes.axhline(1, color="black", linewidth=0.35)
         axes.set_ylabel("g(r)")

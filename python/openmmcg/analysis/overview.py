@@ -100,7 +100,7 @@ def draw_overview(rows: Sequence[dict[str, Any]], trained: tuple[float, float] |
                     linestyle="--",
                 )
             axes.set(xlabel="Temperature (K)", ylabel=MEASURES[name])
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
             axes.spines[["top", "right"]].set_visible(False)
         figure.draw_without_rendering()
     return figure

@@ -34,7 +34,7 @@ def draw_profiles(results: Sequence[dict[str, Any]]) -> Figure:
     names = list(results[0]["profiles"])
     kelvin = [row["temperature"] for row in results]
     span = max(kelvin) - min(kelvin) or 1.0
-    colours = matplotlib.colormaps["coolwarm"]
+    colours = matplotlib.colormaps["plasma"]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, max(1, len(names)) * _ROW), layout="constrained")
         grid = figure.subplots(max(1, len(names)), len(_COLUMNS), squeeze=False)
@@ -44,7 +44,7 @@ def draw_profiles(results: Sequence[dict[str, Any]]) -> Figure:
                     found = row["profiles"][name]
                     factor = row["temperature"] if key == "entropy" else 1.0
                     value, error = (factor * part for part in found.columns[key])
-                    shade = colours((row["temperature"] - min(kelvin)) / span)
+                    shade = colours(0.85 * (row["temperature"] - min(kelvin)) / span)
                     axes.plot(
                         found.x,
                         value,
