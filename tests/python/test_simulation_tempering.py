@@ -113,6 +113,8 @@ def test_each_temperature_has_its_own_ensemble(folder):
         assert np.mean(separations(frames) ** 2) == pytest.approx(variance(t), rel=0.08)
         log = np.loadtxt(folder / "three" / f"{t:g}K" / "log.csv", delimiter=",", skiprows=1)
         assert log[:, 1].mean() == pytest.approx(t, rel=0.03)
+    with pytest.raises(ValueError, match="one of its folders 250K, 315K, 400K"):
+        load_frames(config.output)
     with pytest.raises(ValueError, match="temperatures"):
         run(replace(config, temperatures=[250, 400]), progress=False)
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from openmmcg.files import atomic_path
-from openmmcg.simulation.record import read_record
+from openmmcg.simulation.record import RECORD, read_record
 from openmmcg.simulation.trajectory import read_dcd
 
 TRAJECTORY = "trajectory.dcd"
@@ -58,9 +58,14 @@ def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
     FileNotFoundError
         If there is no finished run.
     ValueError
-        If its files do not fit together.
+        If its files do not fit together, or it holds runs at several temperatures.
     """
     folder = Path(folder)
+    if (folder / RECORD).is_file() and len(several := run_folders(folder)) > 1:
+        raise ValueError(
+            f"{folder} holds runs at several temperatures; read one of its folders "
+            f"{', '.join(path.name for path in several)}."
+        )
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(
             f"There is no finished run in {folder}: {WEIGHTS} is missing; "
