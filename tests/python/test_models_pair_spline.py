@@ -10,7 +10,8 @@ import torch
 from model_cases import BEAD_TYPES, BONDS, CUTOFF, PARAMETERS, TYPES, close, conformations
 from openmmcg.models import PairTemplate
 from openmmcg.models.pair_spline import PairSpline, fit_pair_spline, molecule_batches, solve
-from openmmcg.models.pair_spline.fit import design, second_differences
+from openmmcg.models.pair_spline.design import design
+from openmmcg.models.pair_spline.equations import second_differences
 from openmmcg.models.pair_spline.network import spline_slopes, spline_weights
 from scipy.interpolate import BSpline
 from torch import Tensor
@@ -81,7 +82,7 @@ def test_energy_of_a_pair_goes_half_to_each_bead() -> None:
 def test_forces_are_the_design_times_the_coefficients() -> None:
     network, positions = spline(), frames(3)
     (batch,) = molecule_batches(positions, torch.zeros_like(positions), TYPES, TEMPLATE, 3)
-    splines, matrix = design(network, batch)
+    splines, matrix, _ = design(network, batch)
     assert matrix.shape == (3 * 18, 10 * len(splines))
     chosen = network.coefficients.detach().flatten(0, 1)[splines].flatten()
     close((matrix @ chosen).reshape(3, 6, 3), forces_of(network, positions), 1e-12)
@@ -123,7 +124,7 @@ def test_normal_equations_give_the_least_squares_solution() -> None:
     network, smoothing = spline(6, seed=None), 0.01
     report = solve(network, molecule_batches(positions, labels, TYPES, TEMPLATE, 15), smoothing)
     (batch,) = molecule_batches(positions, labels, TYPES, TEMPLATE, 40)
-    splines, matrix = design(network, batch)
+    splines, matrix, _ = design(network, batch)
     spacings = network.spacing[splines // network.coefficients.shape[1]]
     weights = (smoothing * labels.numel()) ** 0.5 / spacings
     rows = torch.block_diag(*[w * second_differences(6) for w in weights])

@@ -74,10 +74,11 @@ def test_mixed_batches_give_the_forces_of_single_frames(
     chosen = np.concatenate([offsets[k] + np.array([5, 0, 17]) for k in (2, 0, 1)])
     batch = FrameSet(data)[torch.from_numpy(chosen)]
     assert [part.system for part in batch] == [0, 1, 2]
-    energies, forces = module.predict(batch, False)
+    predicted = module.predict(batch, False)
+    energies, forces = [one.energies for one in predicted], [one.forces for one in predicted]
     # The same frames, however they are laid out.
     many = [part for part in batch for _ in range(3)]
-    again = module.predict(many, False)[1][::3]
+    again = [one.forces for one in module.predict(many, False)][::3]
     for part, found, energy, other in zip(batch, forces, energies, again, strict=True):
         system = data.systems[part.system]
         search = PairList(system.molecules.tolist(), system.bonds, config.cutoff)

@@ -14,6 +14,7 @@ from openmmcg.models import PairTemplate
 from openmmcg.training.config import TrainConfig
 from openmmcg.training.frames import SystemData, TrainingData
 from openmmcg.training.split import ShuffledBatches
+from openmmcg.training.thermal.labels import ThermalLabels
 
 _VALIDATION_BATCH = 1024
 _VALIDATION_PAIRS = 400_000
@@ -34,6 +35,7 @@ class Part(NamedTuple):
     weights: Tensor | None = None
     energies: Tensor | None = None
     boxes: Tensor | None = None
+    thermal: ThermalLabels | None = None
     pairs: Tensor | None = None
     shifts: Tensor | None = None
     edge_types: Tensor | None = None
@@ -105,6 +107,7 @@ class FrameSet(Dataset[Batch]):
             _rows(system.weights, frames),
             _rows(system.energies, frames),
             boxes,
+            None if system.thermal is None else system.thermal.rows(frames),
             *pairs,
         )
 

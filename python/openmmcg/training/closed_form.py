@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,33 +12,55 @@ from torch import Tensor
 from openmmcg.files import atomic_path
 from openmmcg.models import CGNetwork
 from openmmcg.training.batches import FrameModule, FrameSet, Part, pair_lists
-from openmmcg.training.config import TrainConfig
+from openmmcg.training.config import LINEAR, TrainConfig
 from openmmcg.training.folder import BEST
 from openmmcg.training.frames import TrainingData
 from openmmcg.training.module import ForceMatching
 from openmmcg.training.network import PREFIX, make_network
 
-_BATCH_BEADS = 20_000
+if TYPE_CHECKING:
+    from openmmcg.models.pair_spline import PairBatch, PairSpline
+
+BATCH_BEADS = 20_000
 _SAMPLE = 2000
 _MARGIN = 0.1
 _UNUSED = ("prior_learning_rate", "position_noise", "decoys", "energy_weight", "frame_weights")
 
 
-def spline_network(config: TrainConfig, data: TrainingData) -> CGNetwork:
+def is_linear(config: TrainConfig) -> bool:
+    """Whether the weights are found by linear least squares: trained functions of T are not."""
+    return config.network == LINEAR and config.thermal != "input"
+
+
+def spline_network(
+    config: TrainConfig, data: TrainingData, thermal: Mapping[str, Any]
+) -> CGNetwork:
     """Make pair splines whose ranges are those of the bonded pairs in the data.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    data : TrainingData
+    thermal : mapping
+        Hyperparameters of the dependence on the temperature.
 
     Raises
     ------
     ValueError
         If a setting is on that a least-squares fit of forces does not know.
     """
-    for name in _UNUSED:
+    if is_linear(config) and (config.thermal_weights or {}).get("energies"):
+        raise ValueError(
+            f"thermal_weights has energies, but {config.network} is fitted to forces and responses "
+            "only; leave them out or choose another network."
+        )
+    for name in _UNUSED if is_linear(config) else ():
         if getattr(config, name):
             raise ValueError(
                 f"{name} is {getattr(config, name)!r}, but {config.network} is solved in closed form and "
                 "has no use for it; leave it out or choose another network."
             )
-    return make_network(config, data.type_names, ranges=_ranges(config, data))
+    return make_network(config, data.type_names, ranges=data_ranges(config, data), **thermal)
 
 
 def fit_in_closed_form(
@@ -56,20 +79,15 @@ def fit_in_closed_form(
     config : TrainConfig
         Settings.
     """
-    from openmmcg.models.pair_spline import PairBatch, PairSpline, solve
+    from openmmcg.models.pair_spline import PairSpline, solve
 
     network = module.network
     assert isinstance(network, PairSpline)
 
     def batches() -> Iterator[PairBatch]:
         for part, types in _parts(data):
-            count = len(part.positions)
-            yield PairBatch(
-                part.positions.reshape(-1, 3),
-                part.forces.reshape(-1, 3),
-                types.repeat(count),
-                *pair_lists(part, data.systems[part.system].template),
-            )
+            pairs = pair_lists(part, data.systems[part.system].template)
+            yield _rows(network, part, types, pairs)
 
     report = solve(network, batches())
     module.record(0, report["loss"], module.residuals(FrameModule(data, config).val_dataloader()))
@@ -78,17 +96,47 @@ def fit_in_closed_form(
         torch.save({"state_dict": state}, temporary)
 
 
+def _rows(
+    network: PairSpline, part: Part, types: Tensor, pairs: tuple[Tensor, Tensor, Tensor]
+) -> PairBatch:
+    """Forces of frames, and their responses as if these were forces of further frames."""
+    from openmmcg.models.pair_spline import PairBatch
+
+    count, beads, _ = part.positions.shape
+    points, forces = part.positions.reshape(-1, 3), part.forces.reshape(-1, 3)
+    if network.thermal is None:
+        return PairBatch(points, forces, types.repeat(count), *pairs)
+    values, slopes = network.thermal(part.temperatures.double())
+    factors = values.repeat_interleave(beads, 0)
+    weights = torch.ones_like(part.forces) if part.weights is None else part.weights
+    weights = weights.expand_as(part.forces).reshape(-1, 3)
+    label = part.thermal
+    if label is None or label.responses is None or label.response_weights is None:
+        return PairBatch(points, forces, types.repeat(count), *pairs, factors, weights)
+    slopes = (part.temperatures[:, None] * slopes).repeat_interleave(beads, 0)
+    return PairBatch(
+        points.repeat(2, 1),
+        torch.cat([forces, label.responses.reshape(-1, 3)]),
+        types.repeat(2 * count),
+        torch.cat([pairs[0], pairs[0] + len(points)], 1),
+        pairs[1].repeat(2, 1),
+        pairs[2].repeat(2),
+        torch.cat([factors, slopes]),
+        torch.cat([weights, label.response_weights.expand_as(part.forces).reshape(-1, 3)]),
+    )
+
+
 def _parts(data: TrainingData) -> Iterator[tuple[Part, Tensor]]:
     frames = FrameSet(data)
     for index, system in enumerate(data.systems):
         numbers = torch.from_numpy(system.training + data.offsets[index])
-        size = max(1, min(_BATCH_BEADS // system.n_beads, -(-len(numbers) // 2)))
+        size = max(1, min(BATCH_BEADS // system.n_beads, -(-len(numbers) // 2)))
         for chunk in numbers.split(size):
             (part,) = frames[chunk]
             yield part, system.types
 
 
-def _ranges(config: TrainConfig, data: TrainingData) -> list[list[float]]:
+def data_ranges(config: TrainConfig, data: TrainingData) -> list[list[float]]:
     """Range of each edge type in nm: where bonded pairs are, with a margin; else all there is."""
     from openmmcg.models import EDGE_TYPE_COUNT
 
@@ -96,7 +144,7 @@ def _ranges(config: TrainConfig, data: TrainingData) -> list[list[float]]:
     frames = FrameSet(data)
     for index, system in enumerate(data.systems):
         some = system.training[:: 1 + len(system.training) // _SAMPLE] + data.offsets[index]
-        for chunk in torch.from_numpy(some).split(max(1, _BATCH_BEADS // system.n_beads)):
+        for chunk in torch.from_numpy(some).split(max(1, BATCH_BEADS // system.n_beads)):
             (part,) = frames[chunk]
             pairs, shifts, kinds = pair_lists(part, system.template)
             points = part.positions.reshape(-1, 3)

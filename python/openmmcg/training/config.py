@@ -6,6 +6,10 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 SCHEDULES = ("onecycle", "cosine", "constant", "plateau")
+TERMS = ("response", "frozen", "energies")
+"""Terms of the loss that teach the dependence on the temperature, besides forces."""
+LINEAR = "pair-spline"
+"""Network that is linear in its weights."""
 _PLACES = (
     "output",
     "threads",
@@ -53,6 +57,18 @@ class TrainConfig:
         Number of radial basis functions.
     network_options : dict or None
         Further hyperparameters of the network, such as {chiral: true}.
+    thermal : str or None
+        How the network depends on the temperature: response (free energy, entropy and, if the data
+        tell it, heat capacity at a reference temperature), or input (trained functions of the
+        temperature, which need several). By default it does not.
+    reference_temperature : float or None
+        Of a network that depends on the temperature, K; by default that of the priors, the middle
+        one of the data.
+    thermal_weights : dict or None
+        What teaches the dependence on the temperature besides forces at several temperatures, each
+        term with a factor on its inverse-variance weight: response (covariance of force and energy
+        of single frames), frozen (thermal forces of held beads) and energies (mean energies).
+        By default frozen and response at 1, if the data have them and they pay. {} uses none.
     priors : list of str or None
         Kinds of priors, see `openmmcg.priors.KINDS`; by default bonds, angles and signed
         impropers. An empty list trains without priors.
@@ -140,6 +156,9 @@ class TrainConfig:
     interactions: int = 2
     rbf: int = 24
     network_options: dict[str, Any] | None = None
+    thermal: Literal["response", "input"] | None = None
+    reference_temperature: float | None = None
+    thermal_weights: dict[str, float] | None = None
     priors: list[str] | None = None
     prior_learning_rate: float = 0.0
     prior_plots: bool = True
@@ -202,7 +221,30 @@ class TrainConfig:
             raise ValueError(
                 f"There is no schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}."
             )
+        self._check_thermal()
         self._check_sources()
+
+    def _check_thermal(self) -> None:
+        for name, weight in (self.thermal_weights or {}).items():
+            if name not in TERMS or not weight >= 0:
+                raise ValueError(
+                    f"thermal_weights has {name}: {weight}; expected factors, not negative, for any "
+                    f"of {', '.join(TERMS)}."
+                )
+        if self.thermal is None:
+            for name in ("reference_temperature", "thermal_weights"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} has no meaning without thermal: response or input.")
+            return
+        if self.reference_temperature is not None and not self.reference_temperature > 0:
+            raise ValueError(
+                f"reference_temperature must be positive, but it is {self.reference_temperature}."
+            )
+        if self.energy_weight:
+            raise ValueError(
+                "energy_weight compares energies with the potential of mean force; a network that "
+                "depends on the temperature takes thermal_weights: {energies: 1} instead."
+            )
 
     def _check_sources(self) -> None:
         if (self.dataset is None) == (not self.datasets):

@@ -27,6 +27,7 @@ from openmmcg.training.labels import component_weights, energy_labels, noise_mix
 from openmmcg.training.neighbours import FramePairs
 from openmmcg.training.sources import facts_of
 from openmmcg.training.split import Fold, times_of, validation_mask
+from openmmcg.training.thermal.labels import ThermalLabels
 
 if TYPE_CHECKING:
     from openmmcg.data import Dataset
@@ -75,6 +76,8 @@ class SystemData:
         Standard errors of the labels.
     energies : torch.Tensor, shape (F,), or None
         Labels in kJ/mol, less the priors unless `full_labels`, with mean zero.
+    thermal : ThermalLabels or None
+        Labels of the dependence on the temperature.
     template : PairTemplate or None
         All pairs, of a small system without a box.
     pairs : FramePairs or None
@@ -99,6 +102,7 @@ class SystemData:
     weights: Tensor | None = None
     errors: Tensor | None = None
     energies: Tensor | None = None
+    thermal: ThermalLabels | None = None
     template: PairTemplate | None = None
     pairs: FramePairs | None = None
 
@@ -210,7 +214,9 @@ def load_data(
         notes.append(
             f"The frames have {len(found)} temperatures ({found[0]:g} to {found[-1]:g} K)."
         )
-    priors = _fit_priors(raw, datasets, names, config, float(found[len(found) // 2]))
+    reference = config.reference_temperature or found[len(found) // 2]
+    nearest = float(found[np.abs(found - reference).argmin()])
+    priors = _fit_priors(raw, datasets, names, config, nearest)
     full = config.prior_learning_rate > 0 or config.position_noise > 0
     systems = tuple(
         _finish(system, dataset, priors, names, config, full, _subfolder(folder, index))

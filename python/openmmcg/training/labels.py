@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from openmmcg.data import Dataset
     from openmmcg.training.frames import SystemData
 
+_LEAST_VARIANCE = 1e-12
+
 
 def precisions(errors: Tensor) -> Tensor:
     """Weights of labels with known standard errors, of mean 1.
@@ -31,12 +33,14 @@ def precisions(errors: Tensor) -> Tensor:
     -------
     torch.Tensor, shape (F, N, 3)
     """
-    variances = errors.double().square()
-    middle = variances.median()
-    if middle == 0:
-        return torch.ones_like(errors)
-    weights = 1.0 / (variances + middle)
+    weights = inverse_variances(errors)
     return (weights / weights.mean()).to(errors)
+
+
+def inverse_variances(errors: Tensor) -> Tensor:
+    """Inverse of squared standard errors plus their median; see `precisions`."""
+    variances = errors.double().square()
+    return 1.0 / (variances + variances.median().clamp(min=_LEAST_VARIANCE))
 
 
 def squared_residuals(system: SystemData, frames: Any, full_labels: bool) -> Tensor:

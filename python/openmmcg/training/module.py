@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,7 +18,23 @@ from openmmcg.training.floors import Floors
 from openmmcg.training.frames import TrainingData
 from openmmcg.training.labels import gaussian, noised, squared_residuals
 from openmmcg.training.optimisation import optimisers
+from openmmcg.training.summary import OBJECTIVE
+from openmmcg.training.thermal.losses import needs_responses, response_gain, thermal_loss
 from openmmcg.training.topologies import Topologies
+
+
+class Prediction(NamedTuple):
+    """What a network says of the frames of a part.
+
+    `energies` (F,) are potentials of mean force W and `mean_energies` (F,) W - T dW/dT, both in
+    kJ/mol; `forces` (F, N, 3) in kJ/mol/nm; `responses` (F, N, 3) their derivatives by the
+    temperature in kJ/mol/nm/K, if asked for.
+    """
+
+    energies: Tensor
+    mean_energies: Tensor
+    forces: Tensor
+    responses: Tensor | None
 
 
 class ForceMatching(pl.LightningModule):
@@ -31,7 +47,7 @@ class ForceMatching(pl.LightningModule):
     Parameters
     ----------
     network : CGNetwork
-        The network.
+        The network. If it depends on the temperature, the labels of that count too.
     data : TrainingData
         Systems, temperature and validation frames.
     config : TrainConfig
@@ -55,21 +71,41 @@ class ForceMatching(pl.LightningModule):
         self._scale = _scale(data)
         self._energy_scale = _energy_scale(data)
         self._residuals: list[tuple[int, Tensor, Tensor]] = []
+        self._thermal_sums = torch.zeros(4, dtype=torch.float64)
         self._train_losses: list[Tensor] = []
         self.topologies = Topologies(data.systems)
+        self.monitor = "val_loss" if network.thermal is None else OBJECTIVE
 
-    def predict(self, batch: Batch, differentiable: bool) -> tuple[list[Tensor], list[Tensor]]:
-        """Energies (F,) in kJ/mol and forces (F, N, 3) in kJ/mol/nm of the network, by part."""
+    def predict(
+        self, batch: Batch, differentiable: bool, responses: bool = False
+    ) -> list[Prediction]:
+        """Evaluate the network on each part of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+        differentiable : bool
+            By the weights of the network.
+        responses : bool, default False
+            Whether to differentiate forces by the temperature.
+        """
         leaves = [part.positions.detach().requires_grad_(True) for part in batch]
-        energies = [
-            self.network.at_temperatures(channels, part.temperatures)[0]
-            for part, channels in zip(
-                batch, self.topologies.channels(self.network, batch, leaves), strict=True
+        channels = self.topologies.channels(self.network, batch, leaves)
+        found = [
+            self.network.at_temperatures(values, part.temperatures)
+            for values, part in zip(channels, batch, strict=True)
+        ]
+        forces = _gradients([energy for energy, _ in found], leaves, differentiable, responses)
+        thermal: list[Tensor] | list[None] = [None] * len(batch)
+        if responses:
+            # The gradient of the slope of the energy is minus the slope of the force.
+            thermal = _gradients([slope for _, slope in found], leaves, differentiable, False)
+        return [
+            Prediction(energy, energy - part.temperatures * slope, force, response)
+            for part, (energy, slope), force, response in zip(
+                batch, found, forces, thermal, strict=True
             )
         ]
-        total = torch.stack([values.sum() for values in energies]).sum()
-        gradients = torch.autograd.grad(total, leaves, create_graph=differentiable)
-        return energies, [-gradient for gradient in gradients]
 
     def labelled(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Add noise, if asked for, and subtract the forces of priors that are fixed."""
@@ -109,29 +145,47 @@ class ForceMatching(pl.LightningModule):
         """Scaled loss of one batch."""
         generator = self._generator(self.global_step)
         batch = self.labelled(batch, generator)
-        energies, forces = self.predict(batch, True)
+        labels = [part.thermal for part in batch]
+        found = self.predict(batch, True, needs_responses(labels))
         errors = [
-            found + self._prior_forces(part, True) - part.forces
-            for part, found in zip(batch, forces, strict=True)
+            one.forces + self._prior_forces(part, True) - part.forces
+            for part, one in zip(batch, found, strict=True)
         ]
         loss = _mean_square(batch, errors)
         self._train_losses.append(loss.detach())
-        total = loss / self._scale
+        total = (loss + self._thermal_loss(batch, found)) / self._scale
         if self._config.energy_weight:
+            energies = self._with_priors(batch, [one.energies for one in found])
             total = total + self._config.energy_weight * self._energy_loss(batch, energies)
         if self._config.decoys:
             total = total + self._decoy_loss(batch, generator) / self._scale
         return total
 
+    def _thermal_loss(self, batch: Batch, found: list[Prediction]) -> Tensor | float:
+        """Terms of the dependence on the temperature, (kJ/mol/nm)^2 a component."""
+        if self.network.thermal is None:
+            return 0.0
+        return thermal_loss(
+            [part.thermal for part in batch],
+            _times_temperature(batch, found),
+            self._with_priors(batch, [one.mean_energies for one in found]),
+        )
+
+    def _with_priors(self, batch: Batch, energies: list[Tensor]) -> list[Tensor]:
+        """Add the energies of priors that are trained; others are in the labels."""
+        if self.trained_priors is None:
+            return energies
+        return [
+            energy
+            + self.trained_priors(self._data.systems[part.system].bound, part.positions, part.boxes)
+            for part, energy in zip(batch, energies, strict=True)
+        ]
+
     def _energy_loss(self, batch: Batch, energies: list[Tensor]) -> Tensor:
         """Mean square error of energies per bead, over that of the labels."""
         errors = []
-        for part, found in zip(batch, energies, strict=True):
+        for part, energy in zip(batch, energies, strict=True):
             assert part.energies is not None
-            energy = found
-            if self.trained_priors is not None:
-                bound = self._data.systems[part.system].bound
-                energy = energy + self.trained_priors(bound, part.positions, part.boxes)
             difference = energy - part.energies
             # Energies count up to a constant of each system: that of the batch.
             errors.append((difference - difference.mean()) / part.positions.shape[1])
@@ -143,7 +197,7 @@ class ForceMatching(pl.LightningModule):
         for part in batch:
             noise = gaussian(part.positions, generator) * self._config.decoy_noise
             decoys.append(part._replace(positions=part.positions + noise, weights=None))
-        forces = self.predict(decoys, True)[1]
+        forces = [one.forces for one in self.predict(decoys, True)]
         return self._config.decoys * _mean_square(decoys, forces)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -153,14 +207,25 @@ class ForceMatching(pl.LightningModule):
     def _residuals_of(self, batch: Batch, number: int) -> list[tuple[int, Tensor, Tensor]]:
         with torch.enable_grad():
             batch = self.labelled(batch, self._generator(-1 - number))
+            labels = [part.thermal for part in batch]
+            found = self.predict(batch, False, needs_responses(labels))
+            if self.network.thermal is not None:
+                self._add_thermal_sums(batch, found)
             return [
                 (
                     part.system,
                     part.frames.cpu(),
-                    (part.forces - found - self._prior_forces(part, False)).cpu(),
+                    (part.forces - one.forces.detach() - self._prior_forces(part, False)).cpu(),
                 )
-                for part, found in zip(batch, self.predict(batch, False)[1], strict=True)
+                for part, one in zip(batch, found, strict=True)
             ]
+
+    def _add_thermal_sums(self, batch: Batch, found: list[Prediction]) -> None:
+        components = sum(part.positions.numel() for part in batch)
+        loss = components * float(torch.as_tensor(self._thermal_loss(batch, found)).detach())
+        labels, responses = [part.thermal for part in batch], _times_temperature(batch, found)
+        values = [loss, components, *response_gain(labels, responses)]
+        self._thermal_sums += torch.tensor(values, dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
         """Estimate loss and noise floor, and record them."""
@@ -169,8 +234,8 @@ class ForceMatching(pl.LightningModule):
             train_loss = self.trainer.strategy.reduce(train_loss, reduce_op="mean")
         self._train_losses.clear()
         entry = self.record(self.current_epoch, train_loss.item(), self._gathered())
-        self.log("val_loss", entry["val_loss"], sync_dist=True)
-        self.log("train_loss", entry["train_loss"], sync_dist=True)
+        for name in {self.monitor, "val_loss", "train_loss"}:
+            self.log(name, entry[name], sync_dist=True)
 
     def record(
         self, epoch: int, train_loss: float, residuals: list[np.ndarray]
@@ -188,6 +253,11 @@ class ForceMatching(pl.LightningModule):
             for system, part in zip(self._data.systems, parts, strict=True):
                 entry[f"val_loss {system.name}"] = part.loss
                 entry[f"noise_floor {system.name}"] = part.floor
+        if self.network.thermal is not None:
+            loss, count, gain, whole = self._thermal_sums.tolist()
+            entry[OBJECTIVE] = floor.loss + loss / max(1.0, count)
+            entry["response_gain"] = gain / whole if whole > 0 else 0.0
+            self._thermal_sums.zero_()
         self.history.append(entry)
         if not np.isfinite(floor.loss):
             raise RuntimeError(
@@ -202,8 +272,9 @@ class ForceMatching(pl.LightningModule):
         self._residuals.clear()
         if self.trainer.world_size > 1:
             everyone: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(everyone, found)
-            found = [entry for entries in everyone for entry in entries]
+            torch.distributed.all_gather_object(everyone, (found, self._thermal_sums))
+            found = [entry for entries, _ in everyone for entry in entries]
+            self._thermal_sums = torch.stack([sums for _, sums in everyone]).sum(0)
         return self._in_order(found)
 
     def residuals(self, batches: Iterable[Batch]) -> list[np.ndarray]:
@@ -224,7 +295,7 @@ class ForceMatching(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule that was chosen."""
         priors = [] if self.trained_priors is None else list(self.trained_priors.parameters())
-        return optimisers(self._config, self.network, priors, self._total_steps)
+        return optimisers(self._config, self.network, priors, self._total_steps, self.monitor)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the history with the weights."""
@@ -233,6 +304,27 @@ class ForceMatching(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue the history."""
         self.history = list(checkpoint["history"])
+
+
+def _gradients(
+    energies: list[Tensor], leaves: list[Tensor], differentiable: bool, keep: bool
+) -> list[Tensor]:
+    """Minus the gradients of energies; `keep` the graph for another call."""
+    total = torch.stack([values.sum() for values in energies]).sum()
+    found = torch.autograd.grad(
+        total, leaves, create_graph=differentiable, retain_graph=differentiable or keep
+    )
+    return [-gradient for gradient in found]
+
+
+def _times_temperature(batch: Batch, found: list[Prediction]) -> list[Tensor]:
+    """T dF/dT (F, N, 3) in kJ/mol/nm; nothing where it was not asked for."""
+    return [
+        torch.zeros_like(one.forces)
+        if one.responses is None
+        else part.temperatures[:, None, None] * one.responses
+        for part, one in zip(batch, found, strict=True)
+    ]
 
 
 def _mean_square(batch: Batch, errors: list[Tensor]) -> Tensor:

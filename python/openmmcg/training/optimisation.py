@@ -16,7 +16,11 @@ _SHORT = 20
 
 
 def optimisers(
-    config: TrainConfig, network: nn.Module, priors: Sequence[nn.Parameter], total_steps: int
+    config: TrainConfig,
+    network: nn.Module,
+    priors: Sequence[nn.Parameter],
+    total_steps: int,
+    monitor: str,
 ) -> dict[str, Any]:
     """AdamW and its schedule, as Lightning takes them.
 
@@ -30,6 +34,8 @@ def optimisers(
         Trained with `prior_learning_rate`, without weight decay.
     total_steps : int
         Steps of the whole run.
+    monitor : str
+        Of the schedule plateau.
 
     Returns
     -------
@@ -63,6 +69,6 @@ def optimisers(
         result["lr_scheduler"] = {
             "scheduler": plateau,
             "interval": "epoch",
-            "monitor": "val_loss",
+            "monitor": monitor,
         }
     return result

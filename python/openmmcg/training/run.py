@@ -15,7 +15,7 @@ import torch
 
 from openmmcg.models import CGNetwork
 from openmmcg.priors import DEFAULT_KINDS, SignedImpropers
-from openmmcg.training.config import TrainConfig, complete_recipe
+from openmmcg.training.config import LINEAR, TrainConfig, complete_recipe
 from openmmcg.training.cross import join_folds, joined_text
 from openmmcg.training.folder import (
     BEST,
@@ -42,6 +42,8 @@ from openmmcg.training.network import (
 from openmmcg.training.sources import open_datasets
 from openmmcg.training.split import Fold
 from openmmcg.training.summary import summarise, summary_text
+from openmmcg.training.thermal.plan import make_plan
+from openmmcg.training.thermal.prepare import with_thermal_labels
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -50,9 +52,6 @@ if TYPE_CHECKING:
     from openmmcg.training.module import ForceMatching
 
 __all__ = ["load_network", "train"]
-
-CLOSED_FORM = "pair-spline"
-"""Network that is linear in its weights and is solved for, not descended to."""
 
 
 def train(config: TrainConfig, progress: bool = True) -> Path:
@@ -104,15 +103,19 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
 def _train_once(config: TrainConfig, output: Path, fold: Fold | None, progress: bool) -> Path:
     with _cache(output / CACHE) as cache, open_datasets(config) as datasets:
         data = load_data(datasets, config, fold, cache)
-        if config.network == CLOSED_FORM:
+        plan = make_plan(config, data, datasets)
+        thermal = {} if plan is None else plan.hyperparameters
+        if config.network == LINEAR:
             from openmmcg.training.closed_form import spline_network
 
-            network = spline_network(config, data)
+            network = spline_network(config, data, thermal)
         else:
-            network = make_network(config, data.type_names)
+            network = make_network(config, data.type_names, **thermal)
         _start_or_continue(output, config, fold, network, data)
         if not (output / SUMMARY).exists():
             with _threads(config.threads), _quiet_lightning():
+                if plan is not None:
+                    data = with_thermal_labels(data, datasets, config, plan)
                 _fit(output, config, network, data, progress)
     if progress and _rank() == 0:
         print(summary_text(json.loads((output / SUMMARY).read_text()), output))
@@ -149,7 +152,7 @@ def _start_or_continue(
     record = {
         "config": config.recipe(),
         "architecture": architecture(network),
-        "temperature": data.temperature,
+        "temperature": _temperature(network, data),
         "temperature_range": list(data.temperature_range),
         "data": data.facts,
     }
@@ -168,6 +171,14 @@ def _start_or_continue(
         from openmmcg.priors import plot_fits
 
         plot_fits(data.priors, system_frames(data), output / PRIOR_PLOTS)
+
+
+def _temperature(network: CGNetwork, data: TrainingData) -> float:
+    """Temperature that a model starts with: its reference if it depends on the temperature, K."""
+    if network.thermal is None:
+        return data.temperature
+    low, high = data.temperature_range
+    return min(max(network.thermal.reference_temperature, low), high)
 
 
 def _check_same(found: dict[str, Any], record: dict[str, Any], output: Path) -> None:
@@ -189,7 +200,7 @@ def _fit(
     output: Path, config: TrainConfig, network: CGNetwork, data: TrainingData, progress: bool
 ) -> None:
     from openmmcg.training.batches import FrameModule
-    from openmmcg.training.closed_form import fit_in_closed_form
+    from openmmcg.training.closed_form import fit_in_closed_form, is_linear
     from openmmcg.training.module import ForceMatching
 
     notes = list(data.notes)
@@ -200,13 +211,13 @@ def _fit(
         )
     frames = FrameModule(data, config)
     module = ForceMatching(network, data, config, config.epochs * frames.steps_per_epoch)
-    if config.network == CLOSED_FORM:
+    solved = is_linear(config)
+    if solved:
         fit_in_closed_form(output, module, data, config)
     elif not _descend(output, config, module, frames, progress):
         return
     if module.trained_priors is not None:
         _write_trained_priors(output, module)
-    solved = config.network == CLOSED_FORM
     summary = summarise(module.history, data, [*notes, *module.floors.notes], solved)
     write_json(output / SUMMARY, summary)
 
@@ -215,7 +226,7 @@ def _descend(
     output: Path, config: TrainConfig, module: ForceMatching, frames: FrameModule, progress: bool
 ) -> bool:
     """Minimise the loss step by step; return whether this process shall write the results."""
-    trainer = _trainer(output, config, progress)
+    trainer = _trainer(output, config, module.monitor, progress)
     last = output / LAST
     trainer.fit(module, frames, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.interrupted:
@@ -226,7 +237,7 @@ def _descend(
     return bool(trainer.is_global_zero)
 
 
-def _trainer(output: Path, config: TrainConfig, progress: bool) -> pl.Trainer:
+def _trainer(output: Path, config: TrainConfig, monitor: str, progress: bool) -> pl.Trainer:
     import lightning.pytorch as pl
     from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
@@ -239,14 +250,14 @@ def _trainer(output: Path, config: TrainConfig, progress: bool) -> pl.Trainer:
         ModelCheckpoint(
             dirpath=output,
             filename=Path(BEST).stem,
-            monitor="val_loss",
+            monitor=monitor,
             save_last=True,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         ),
     ]
     if config.early_stopping is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=config.early_stopping))
+        callbacks.append(EarlyStopping(monitor, patience=config.early_stopping))
     if progress:
         callbacks.append(TrainingProgress())
     return pl.Trainer(

@@ -12,6 +12,9 @@ import torch
 from openmmcg.training.frames import SystemData, TrainingData
 from openmmcg.training.labels import squared_residuals
 
+OBJECTIVE = "val_objective"
+"""Validation loss with the terms of the dependence on the temperature, where there are any."""
+
 
 def summarise(
     history: Sequence[Mapping[str, float]],
@@ -38,7 +41,7 @@ def summarise(
         JSON-able. ``explained`` is the share of the labels' mean square, less the noise floor,
         that priors and network reproduce. What needs a noise floor is None if it is not known.
     """
-    best = min(history, key=lambda entry: entry["val_loss"])
+    best = min(history, key=lambda entry: entry.get(OBJECTIVE, entry["val_loss"]))
     loss, floor = best["val_loss"], best["noise_floor"]
     sizes = [len(system.validation) * system.n_beads for system in data.systems]
     label_ms = _mean([system.label_ms for system in data.systems], sizes)
@@ -70,6 +73,8 @@ def summarise(
             }
             for system in data.systems
         }
+    if OBJECTIVE in best:
+        result |= {name: best[name] for name in (OBJECTIVE, "response_gain")}
     if closed_form:
         result["closed_form"] = True
     if notes:
@@ -124,6 +129,11 @@ def summary_text(summary: Mapping[str, Any], output: Path) -> str:
             f"  above the floor {summary['above_floor']:12.0f}",
             f"  explained       {summary['explained']:12.1%} of what can be explained",
         ]
+    if summary.get("response_gain"):
+        lines.append(
+            f"  response gain   {summary['response_gain']:12.2%} of the squares of response labels "
+            "(mostly noise)"
+        )
     lines += [f"  {note}" for note in summary.get("notes", ())]
     return "\n".join([*lines, f"  {verdict(summary)}"])
 

@@ -1,0 +1,1 @@
+"""What teaches a network how energies depend on the temperature; see docs/temperature.md."""

@@ -1,0 +1,156 @@
+"""Labels of the dependence on the temperature for all systems of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openmmcg.training.config import TrainConfig
+from openmmcg.training.frames import SystemData, TrainingData
+from openmmcg.training.labels import inverse_variances, squared_residuals
+from openmmcg.training.thermal.labels import (
+    ThermalLabels,
+    break_even,
+    response_labels,
+    response_weight,
+)
+from openmmcg.training.thermal.plan import ThermalPlan, energies_by_temperature
+
+if TYPE_CHECKING:
+    from openmmcg.data import Dataset
+
+
+def with_thermal_labels(
+    data: TrainingData, datasets: Sequence[Dataset], config: TrainConfig, plan: ThermalPlan
+) -> TrainingData:
+    """Return the data with the labels that a plan asks for.
+
+    Parameters
+    ----------
+    data : TrainingData
+    datasets : sequence of Dataset
+        Those of the data's systems, open.
+    config : TrainConfig
+    plan : ThermalPlan
+
+    Returns
+    -------
+    TrainingData
+        With notes on baselines and noise added.
+    """
+    labels = {index: ThermalLabels(_groups(system)) for index, system in enumerate(data.systems)}
+    notes = [*data.notes, *plan.notes]
+    if "response" in plan.terms:
+        found, told = _responses(data, datasets, config, plan)
+        notes += told
+        for index, own in found.items():
+            labels[index] = labels[index]._replace(**own)
+    for index, (system, dataset) in enumerate(zip(data.systems, datasets, strict=True)):
+        values: dict[str, Tensor] = {}
+        if "frozen" in plan.terms and dataset.thermal_forces is not None:
+            values |= _frozen(system, dataset, data.full_labels, plan.terms["frozen"])
+        if "energies" in plan.terms:
+            values |= _energies(system, dataset, data.full_labels, plan.terms["energies"])
+        labels[index] = labels[index]._replace(**values)
+    systems = tuple(
+        replace(system, thermal=labels[index]) for index, system in enumerate(data.systems)
+    )
+    return replace(data, systems=systems, notes=notes)
+
+
+def _groups(system: SystemData) -> Tensor:
+    _, groups = np.unique(system.temperatures.round(2), return_inverse=True)
+    return torch.from_numpy(groups.astype(np.int64))
+
+
+def _responses(
+    data: TrainingData, datasets: Sequence[Dataset], config: TrainConfig, plan: ThermalPlan
+) -> tuple[dict[int, dict[str, Tensor]], list[str]]:
+    """Responses of single frames with cross-fitted baselines, and what to tell of them."""
+    from openmmcg.training.thermal.baselines import cross_fitted
+
+    energies = {}
+    for index in plan.deviations:
+        dataset = datasets[index]
+        assert dataset.energies is not None
+        energies[index] = energies_by_temperature(dataset.energies, dataset.temperatures)
+    baselines = cross_fitted(data, energies, config)
+    found, notes = {}, []
+    for index in plan.deviations:
+        system = data.systems[index]
+        kelvin = torch.from_numpy(np.asarray(system.temperatures))
+        rest = baselines.energies[index]
+        weights = torch.empty(len(kelvin))
+        for group, temperature in enumerate(np.unique(system.temperatures.round(2))):
+            own = _groups(system) == group
+            weights[own] = response_weight(_rms(rest[own]), float(temperature))
+        found[index] = {
+            "responses": response_labels(baselines.forces[index], rest, kelvin),
+            "response_weights": (plan.terms["response"] * weights)[:, None, None],
+        }
+        width = break_even(_rms(rest), float(kelvin.mean()))
+        notes.append(
+            f"{system.name}: thermal response of {len(rest)} frames, baselines explain "
+            f"{baselines.force_share:.0%} of the forces beyond the priors and "
+            f"{baselines.energy_share:.0%} of the energies of frames that they were not fitted to; "
+            f"sigma_u = {_rms(rest):.1f} kJ/mol, D* = {width:.0f} K, weight (kT/sigma_u)^2 = "
+            f"{float(weights.mean()):.3g}."
+        )
+    return found, notes
+
+
+def _frozen(
+    system: SystemData, dataset: Dataset, full_labels: bool, factor: float
+) -> dict[str, Tensor]:
+    """Thermal forces of held beads, weighted by their standard errors."""
+    kelvin = np.asarray(dataset.temperatures)[:, None, None]
+    labels = torch.from_numpy(np.asarray(dataset.thermal_forces * kelvin)).float()
+    if dataset.thermal_force_errors is None:
+        raise ValueError(
+            f"{dataset.path} holds thermal_forces without thermal_force_errors, so that they cannot "
+            "be weighted; sample them again."
+        )
+    errors = torch.from_numpy(np.asarray(dataset.thermal_force_errors * kelvin)).float()
+    weights = factor * _force_variance(system, full_labels) * inverse_variances(errors)
+    return {"responses": labels, "response_weights": weights.float()}
+
+
+def _energies(
+    system: SystemData, dataset: Dataset, full_labels: bool, factor: float
+) -> dict[str, Tensor]:
+    """Mean energies less the priors', weighted by their errors or by how much they vary."""
+    values = dataset.mean_energies if dataset.mean_energies is not None else dataset.energies
+    if values is None or not np.isfinite(values).all():
+        return {}
+    energies = np.array(values, dtype=np.float64)
+    energies -= energies.mean()
+    labels = torch.from_numpy(energies)
+    if not full_labels:
+        for rows in torch.arange(len(labels)).split(10_000):
+            boxes = None if system.boxes is None else system.boxes[rows]
+            with torch.no_grad():
+                labels[rows] -= system.bound.energy(system.positions[rows], boxes).double()
+    if dataset.mean_energy_errors is not None:
+        certainty = inverse_variances(torch.from_numpy(np.asarray(dataset.mean_energy_errors)))
+    else:
+        spread = energies_by_temperature(values, dataset.temperatures)
+        certainty = torch.full((len(spread),), 1.0 / max(float(np.mean(spread**2)), 1e-12))
+    weights = factor * _force_variance(system, full_labels) * certainty
+    return {"energies": labels.float(), "energy_weights": weights.float()}
+
+
+def _force_variance(system: SystemData, full_labels: bool) -> float:
+    """Variance of a force label of weight 1, (kJ/mol/nm)^2: by its errors, or less the priors."""
+    if system.errors is not None:
+        return 1.0 / float(inverse_variances(system.errors).mean())
+    some = system.training[:: 1 + len(system.training) // 20_000]
+    return float(squared_residuals(system, some, full_labels).mean())
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.double().square().mean().sqrt())
