@@ -59,6 +59,22 @@ def test_memory_tells_correlated_parts():
     assert abs(short) < 0.05 < 0.3 < long
 
 
+def test_errors_of_samples_that_remember_the_part_before():
+    """Parts of six samples and a memory of twelve: without the correction χ² is far from 1."""
+    rng = np.random.default_rng(5)
+    runs = [series(rng, 60, 8, np.exp(-1 / 12))[0] for _ in range(200)]
+    found = [averages(forces, forces[:, 0, 0], 300.0) for forces in runs]
+    correlation = float(np.mean([memory(forces) for forces in runs]))
+    square = np.mean([entry.force**2 for entry in found])
+    plain = square / np.mean([entry.force_error**2 for entry in found])
+    raised = [entry.with_memory(correlation).force_error ** 2 for entry in found]
+    assert plain > 2
+    assert square / np.mean(raised) < 1 + 0.5 * (plain - 1)
+    assert averages(runs[0], runs[0][:, 0, 0], 300.0).with_memory(-0.3).energy_error == (
+        found[0].energy_error
+    )
+
+
 def bath_config(folder, **options):
     settings = {
         "frozen_beads": True,

@@ -11,7 +11,7 @@ entropy of what is not a bead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,12 +42,32 @@ class Averages:
     energy: float
     energy_error: float
 
+    def with_memory(self, correlation: float) -> Averages:
+        """Return these averages with errors for parts whose neighbours have a correlation.
+
+        A mean of parts whose correlation falls off geometrically has (1 + c) / (1 - c) times the
+        variance that independent ones would have.
+
+        Parameters
+        ----------
+        correlation : float
+            Of `memory`; below 0 counts as 0, above 0.9 as 0.9.
+        """
+        c = min(max(correlation, 0.0), 0.9)
+        factor = float(np.sqrt((1 + c) / (1 - c)))
+        return replace(
+            self,
+            force_error=factor * self.force_error,
+            thermal_force_error=factor * self.thermal_force_error,
+            energy_error=factor * self.energy_error,
+        )
+
 
 def averages(forces: np.ndarray, energies: np.ndarray, temperature: float) -> Averages:
     """Average samples that follow each other in time.
 
     Errors are those of the jackknife over `MEAN_BLOCKS` parts of the time: right for correlated
-    samples if a part is longer than their memory (see `memory`). The covariance of n samples is too
+    samples if a part is longer than their memory, else see `Averages.with_memory`. The covariance of n samples is too
     small by a share that falls like 1/n, correlated or not; the jackknife takes that out.
 
     Parameters

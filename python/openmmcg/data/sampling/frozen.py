@@ -31,7 +31,7 @@ from openmmcg.data.sampling.dynamics import Dynamics, energy_of, forces_of, seed
 from openmmcg.mapping import Mapping
 
 LONGEST_MEMORY = 0.3
-"""Of `openmmcg.data.sampling.averages.memory`; errors are then a quarter too small."""
+"""Of `openmmcg.data.sampling.averages.memory`; errors are then raised by a third."""
 
 
 def frozen_system(system: openmm.System, mapping: Mapping) -> openmm.System:
@@ -137,13 +137,15 @@ class FrozenBeads:
             found.append(averages(forces, energies, self._dynamics.temperature))
             memories.append(memory(forces))
             self._done()
-        if np.mean(memories) > LONGEST_MEMORY:
+        correlation = float(np.mean(memories))
+        if correlation > LONGEST_MEMORY:
             warnings.warn(
-                f"Mean forces over frozen_length {self._config.frozen_length:g} ps remember those "
-                "of the part before, so that their standard errors are too small; choose a longer "
-                "frozen_length.",
+                f"Forces are remembered for a tenth of frozen_length, "
+                f"{0.1 * self._config.frozen_length:g} ps, so that standard errors of their means "
+                "are rough; choose a longer frozen_length.",
                 stacklevel=2,
             )
+        found = [entry.with_memory(correlation) for entry in found]
         return replace(
             frames,
             forces=np.array([entry.force for entry in found]),
