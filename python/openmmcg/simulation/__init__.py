@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openmmcg.simulation.bead_thermodynamics import BeadThermodynamics, bead_thermodynamics
 from openmmcg.simulation.bias import bias_energies
 from openmmcg.simulation.config import RunConfig
 from openmmcg.simulation.energies import Thermodynamics, thermodynamics
@@ -11,10 +12,12 @@ from openmmcg.simulation.potential import CGPotential
 from openmmcg.simulation.production import run
 
 __all__ = [
+    "BeadThermodynamics",
     "CGPotential",
     "RunConfig",
     "RunFrames",
     "Thermodynamics",
+    "bead_thermodynamics",
     "bias_energies",
     "choose_platform",
     "load_frames",
