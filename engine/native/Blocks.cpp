@@ -16,23 +16,48 @@ void BlockPairs<Real>::clear() {
     offset.clear();
     value.clear();
     slope.clear();
+    distance.clear();
     direction.clear();
 }
 
 template <class Real>
-void BlockPairs<Real>::add(int i, int j, const double* vector, double distance, size_t rows, const Real* values,
+void BlockPairs<Real>::add(int i, int j, const double* vector, double length, size_t rows, const Real* values,
                            const Real* slopes) {
     first.push_back(i);
     second.push_back(j);
     offset.push_back(rows);
     value.insert(value.end(), values, values + TABLE_ROWS<Real>);
     slope.insert(slope.end(), slopes, slopes + TABLE_ROWS<Real>);
+    distance.push_back(length);
     for (int k = 0; k < 3; k++)
-        direction.push_back(vector[k] / distance);
+        direction.push_back(vector[k] / length);
 }
 
 template <class Real>
-void Block<Real>::gather(const ModelInput& input, const vector<int64_t>& rowStarts, const FilterTable<Real>& table) {
+void BlockPairs<Real>::clearGradients(bool directional) {
+    distanceGradient.assign(first.size(), Real(0));
+    if (directional)
+        directionGradient.assign(3 * first.size(), Real(0));
+}
+
+template <class Real>
+void BlockPairs<Real>::getForce(int pair, double* force) const {
+    const double* unit = &direction[3 * pair];
+    double along = distanceGradient[pair];
+    for (int k = 0; k < 3; k++)
+        force[k] = along * unit[k];
+    if (directionGradient.empty())
+        return;
+    // A direction turns by what is across it.
+    const Real* turn = &directionGradient[3 * pair];
+    double overlap = turn[0] * unit[0] + turn[1] * unit[1] + turn[2] * unit[2];
+    for (int k = 0; k < 3; k++)
+        force[k] += (turn[k] - overlap * unit[k]) / distance[pair];
+}
+
+template <class Real>
+void Block<Real>::gather(const ModelInput& input, const vector<int64_t>& rowStarts, const FilterTable<Real>& table,
+                         bool directional) {
     inner.clear();
     outer.clear();
     const int64_t* second = input.pairs.indices.data() + input.pairs.size;
@@ -60,22 +85,25 @@ void Block<Real>::gather(const ModelInput& input, const vector<int64_t>& rowStar
             }
             (inside ? inner : outer).add(i, j, vector, distance, rows, value, slope);
         }
-    inner.distanceGradient.assign(inner.first.size(), Real(0));
-    outer.distanceGradient.assign(outer.first.size(), Real(0));
+    inner.clearGradients(directional);
+    outer.clearGradients(directional);
 }
 
 template <class Real>
 void Block<Real>::addForces(double* forces) const {
-    for (int p = 0; p < inner.size(); p++)
+    double force[3];
+    for (int p = 0; p < inner.size(); p++) {
+        inner.getForce(p, force);
         for (int k = 0; k < 3; k++) {
-            double force = static_cast<double>(inner.distanceGradient[p]) * inner.direction[3 * p + k];
-            forces[3 * inner.first[p] + k] += force;
-            forces[3 * inner.second[p] + k] -= force;
+            forces[3 * inner.first[p] + k] += force[k];
+            forces[3 * inner.second[p] + k] -= force[k];
         }
-    for (int p = 0; p < outer.size(); p++)
+    }
+    for (int p = 0; p < outer.size(); p++) {
+        outer.getForce(p, force);
         for (int k = 0; k < 3; k++)
-            forces[3 * outer.first[p] + k] +=
-                static_cast<double>(outer.distanceGradient[p]) * outer.direction[3 * p + k];
+            forces[3 * outer.first[p] + k] += force[k];
+    }
 }
 
 template <class Real>

@@ -15,18 +15,25 @@ template <class Real>
 struct BlockPairs {
     std::vector<int> first, second;
     std::vector<std::size_t> offset;
-    std::vector<Real> value, slope, distanceGradient;
+    std::vector<Real> value, slope;
+    std::vector<double> distance;
     /** Unit vectors from the first to the second bead. */
     std::vector<double> direction;
+    /** Derivatives by the distance and, for networks that use directions, by their three components. */
+    std::vector<Real> distanceGradient, directionGradient;
     int size() const {
         return static_cast<int>(first.size());
     }
     void clear();
-    void add(int i, int j, const double* vector, double distance, std::size_t rows, const Real* values,
+    void add(int i, int j, const double* vector, double length, std::size_t rows, const Real* values,
              const Real* slopes);
     FilterPairs<Real> view() const {
-        return {size(), first.data(), second.data(), offset.data(), value.data(), slope.data()};
+        return {size(), first.data(), second.data(), offset.data(), value.data(), slope.data(), direction.data()};
     }
+    /** Set the derivatives to zero. */
+    void clearGradients(bool directional);
+    /** The force on the first bead of a pair; the second feels the opposite. */
+    void getForce(int pair, double* force) const;
 };
 
 /**
@@ -41,8 +48,14 @@ struct Block {
     int size() const {
         return end - begin;
     }
-    /** Collect the pairs of a configuration; `rowStarts` tells where each bead's pairs begin. */
-    void gather(const ModelInput& input, const std::vector<int64_t>& rowStarts, const FilterTable<Real>& table);
+    /**
+     * Collect the pairs of a configuration.
+     *
+     * @param rowStarts    tells where each bead's pairs begin
+     * @param directional  whether there will be derivatives by directions
+     */
+    void gather(const ModelInput& input, const std::vector<int64_t>& rowStarts, const FilterTable<Real>& table,
+                bool directional);
     /** Add the pairs' forces on the beads of this block. */
     void addForces(double* forces) const;
 };

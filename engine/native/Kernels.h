@@ -26,11 +26,38 @@ struct FilterPairs {
     const Real* value;
     /** For each pair, TABLE_ROWS factors that make the filter's derivative by the distance. */
     const Real* slope;
+    /** For each pair, the unit vector from the first to the second bead. */
+    const double* direction;
+};
+
+/**
+ * What beads send as vectors: factors of the direction to them, and vectors of their own times factors.
+ */
+template <class Real>
+struct SentVectors {
+    /** Filters and factors (one row a bead) of directions. */
+    const Real* alongTable;
+    const Real* along;
+    /** Filters and factors of the vectors (three rows a bead); all null if they are zero. */
+    const Real* carriedTable;
+    const Real* carried;
+    const Real* vectors;
+};
+
+/**
+ * Where gradients of what is sent are added; all null if they are not needed.
+ */
+template <class Real>
+struct SentVectorsGradient {
+    Real* along;
+    Real* carried;
+    Real* vectors;
 };
 
 /**
  * The inner loops of the native engine, compiled once for each instruction set. All matrices are
  * row-major with rows of `width` features, a multiple of FEATURE_PADDING, and aligned to 64 bytes.
+ * Vectors are three rows, for x, y and z.
  */
 template <class Real>
 struct Kernels {
@@ -40,12 +67,26 @@ struct Kernels {
      */
     void (*multiply)(const Real* a, const Real* b, const Real* bias, Real* result, int rows, int width,
                      bool accumulate);
-    /** x = tanh(x). */
-    void (*tanh)(Real* x, std::size_t count);
-    /** gradient *= 1 - y*y, where y is what tanh gave. */
-    void (*tanhBackward)(Real* gradient, const Real* y, std::size_t count);
+    /** x = tanh(x), and the derivative of it. */
+    void (*tanh)(Real* x, Real* slope, std::size_t count);
+    /** x = x / (1 + exp(-x)), and the derivative of it. */
+    void (*silu)(Real* x, Real* slope, std::size_t count);
     /** The scalar product of two rows. */
     Real (*dot)(const Real* a, const Real* b, int width);
+    /** Multiply each of a bead's `parts` rows by its row of factors; result may be `rows`. */
+    void (*scale)(const Real* factors, const Real* rows, Real* result, int beads, int parts, int width,
+                  bool accumulate);
+    /** result = a . b for the vectors of each bead. */
+    void (*contract)(const Real* a, const Real* b, Real* result, int beads, int width);
+    /** result = sqrt(|v|^2 + bend^2) - bend, which is smooth where the vector vanishes. */
+    void (*softNorm)(const Real* vectors, Real bend, Real* result, int beads, int width);
+    /** Add to the vectors' gradient what comes from that of their softNorm. */
+    void (*softNormBackward)(const Real* vectors, Real bend, const Real* gradient, Real* vectorsGradient, int beads,
+                             int width);
+    /** result = a . (b x c) with vectors damped to v / sqrt(1 + |v|^2). */
+    void (*tripleProducts)(const Real* a, const Real* b, const Real* c, Real* result, int beads, int width);
+    /** Replace the vectors by the gradients that come from that of their triple products. */
+    void (*tripleProductsBackward)(Real* a, Real* b, Real* c, const Real* gradient, int beads, int width);
     /**
      * Pass messages along pairs: received[first] += W * sent[second], and for pairs with both ends
      * in the same block also received[second] += W * sent[first].
@@ -58,6 +99,16 @@ struct Kernels {
      */
     void (*messagesBackward)(const FilterPairs<Real>& pairs, bool bothEnds, const Real* table, int width,
                              const Real* sent, const Real* gradient, Real* sentGradient, Real* distanceGradient);
+    /**
+     * Pass vectors along pairs: received[first] += W * along[second] * direction + V * carried[second] *
+     * vectors[second], and the other way round, where the direction is the opposite, as in `messages`.
+     */
+    void (*vectorMessages)(const FilterPairs<Real>& pairs, bool bothEnds, const SentVectors<Real>& sent, int width,
+                           Real* received);
+    /** The derivatives of what `vectorMessages` did, also by the three components of each pair's direction. */
+    void (*vectorMessagesBackward)(const FilterPairs<Real>& pairs, bool bothEnds, const SentVectors<Real>& sent,
+                                   int width, const Real* gradient, const SentVectorsGradient<Real>& sentGradient,
+                                   Real* distanceGradient, Real* directionGradient);
 };
 
 /** The kernels for this machine's processor. */

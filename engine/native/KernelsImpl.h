@@ -1,52 +1,12 @@
 // The kernels, written with the compilers' vector types. Included by one source file for each instruction set, which
-// defines VECTOR_BYTES and INSTRUCTION_SET. Everything here lies in an unnamed namespace and uses no inline function of
-// the standard library: the linker may keep one copy only of such a function, for a processor that may not be ours.
+// defines VECTOR_BYTES.
 
-#include "Kernels.h"
-#include <cmath>
-#include <cstdint>
+#include "Simd.h"
+#include "VectorKernelsImpl.h"
 
 namespace {
 
 using OpenMMCG::FilterPairs;
-using OpenMMCG::TABLE_ROWS;
-
-template <class Real>
-struct VectorOf;
-template <>
-struct VectorOf<float> {
-    typedef float type __attribute__((vector_size(VECTOR_BYTES)));
-    typedef float unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-};
-template <>
-struct VectorOf<double> {
-    typedef double type __attribute__((vector_size(VECTOR_BYTES)));
-    typedef double unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
-};
-
-template <class Real>
-using Vector = typename VectorOf<Real>::type;
-
-template <class Real>
-constexpr int LANES = VECTOR_BYTES / sizeof(Real);
-
-template <class Real>
-inline Vector<Real> load(const Real* address) {
-    return *reinterpret_cast<const typename VectorOf<Real>::unaligned*>(address);
-}
-
-template <class Real>
-inline void store(Real* address, Vector<Real> value) {
-    *reinterpret_cast<typename VectorOf<Real>::unaligned*>(address) = value;
-}
-
-template <class Real>
-inline Real sum(Vector<Real> value) {
-    Real total = value[0];
-    for (int lane = 1; lane < LANES<Real>; lane++)
-        total += value[lane];
-    return total;
-}
 
 /** A tile of a matrix product that stays in registers: rows x (columns * LANES). */
 template <class Real, int ROWS, int COLUMNS>
@@ -98,11 +58,28 @@ void multiply(const Real* a, const Real* b, const Real* bias, Real* result, int 
 }
 
 /**
- * tanh of floats within two units in the last place: an odd polynomial for small arguments, else 1 - 2/(exp(2x)+1),
- * with the minimax polynomials of the Cephes library (Moshier, Methods and Programs for Mathematical Functions, 1989).
+ * exp of floats from -87 to 87 within two units in the last place, with the minimax polynomial of the Cephes library
+ * (Moshier, Methods and Programs for Mathematical Functions, 1989).
  */
-inline Vector<float> tanhOf(Vector<float> x) {
+inline Vector<float> exponentialOf(Vector<float> x) {
     typedef int32_t Integers __attribute__((vector_size(VECTOR_BYTES)));
+    const float roundingShift = 12582912.0f; // 1.5 * 2^23: adding and subtracting it rounds
+    Vector<float> n = x * 1.44269504088896341f + roundingShift;
+    n = n - roundingShift;
+    Vector<float> f = x - n * 0.693359375f;
+    f = f + n * 2.12194440e-4f;
+    Vector<float> e = 1.9875691500e-4f * f + 1.3981999507e-3f;
+    e = e * f + 8.3334519073e-3f;
+    e = e * f + 4.1665795894e-2f;
+    e = e * f + 1.6666665459e-1f;
+    e = e * f + 5.0000001201e-1f;
+    e = e * f * f + f + 1.0f;
+    Integers exponent = (__builtin_convertvector(n, Integers) + 127) << 23;
+    return e * (Vector<float>)exponent;
+}
+
+/** tanh of floats within two units in the last place: Cephes' polynomial for small arguments, else 1 - 2/(exp(2x)+1). */
+inline Vector<float> tanhOf(Vector<float> x) {
     Vector<float> zero = {}, magnitude = x < zero ? -x : x;
     Vector<float> square = x * x;
     Vector<float> small = -5.70498872745e-3f * square + 2.06390887954e-2f;
@@ -112,21 +89,7 @@ inline Vector<float> tanhOf(Vector<float> x) {
     small = small * square * x + x;
 
     Vector<float> limit = zero + 9.1f; // where tanh rounds to 1
-    Vector<float> y = 2.0f * (magnitude < limit ? magnitude : limit);
-    const float roundingShift = 12582912.0f; // 1.5 * 2^23: adding and subtracting it rounds
-    Vector<float> n = y * 1.44269504088896341f + roundingShift;
-    n = n - roundingShift;
-    Vector<float> f = y - n * 0.693359375f;
-    f = f + n * 2.12194440e-4f;
-    Vector<float> e = 1.9875691500e-4f * f + 1.3981999507e-3f;
-    e = e * f + 8.3334519073e-3f;
-    e = e * f + 4.1665795894e-2f;
-    e = e * f + 1.6666665459e-1f;
-    e = e * f + 5.0000001201e-1f;
-    e = e * f * f + f + 1.0f;
-    Integers exponent = (__builtin_convertvector(n, Integers) + 127) << 23;
-    Vector<float> power = e * (Vector<float>)exponent;
-    Vector<float> large = 1.0f - 2.0f / (power + 1.0f);
+    Vector<float> large = 1.0f - 2.0f / (exponentialOf(2.0f * (magnitude < limit ? magnitude : limit)) + 1.0f);
     large = x < zero ? -large : large;
     Vector<float> bound = zero + 0.625f;
     return magnitude < bound ? small : large;
@@ -138,17 +101,34 @@ inline Vector<double> tanhOf(Vector<double> x) {
     return x;
 }
 
-template <class Real>
-void tanhAll(Real* x, std::size_t count) {
-    for (std::size_t i = 0; i < count; i += LANES<Real>)
-        store(x + i, tanhOf(load(x + i)));
+/** 1 / (1 + exp(-x)). */
+inline Vector<float> logisticOf(Vector<float> x) {
+    Vector<float> low = Vector<float>{} - 87.0f, high = Vector<float>{} + 87.0f;
+    x = x < low ? low : x;
+    return 1.0f / (1.0f + exponentialOf(-(x > high ? high : x)));
+}
+
+inline Vector<double> logisticOf(Vector<double> x) {
+    for (int lane = 0; lane < LANES<double>; lane++)
+        x[lane] = 1 / (1 + __builtin_exp(-x[lane]));
+    return x;
 }
 
 template <class Real>
-void tanhBackward(Real* gradient, const Real* y, std::size_t count) {
+void tanhAll(Real* x, Real* slope, std::size_t count) {
     for (std::size_t i = 0; i < count; i += LANES<Real>) {
-        Vector<Real> value = load(y + i);
-        store(gradient + i, load(gradient + i) * (Real(1) - value * value));
+        Vector<Real> value = tanhOf(load(x + i));
+        store(x + i, value);
+        store(slope + i, Real(1) - value * value);
+    }
+}
+
+template <class Real>
+void siluAll(Real* x, Real* slope, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += LANES<Real>) {
+        Vector<Real> argument = load(x + i), logistic = logisticOf(argument), value = argument * logistic;
+        store(x + i, value);
+        store(slope + i, logistic + value * (Real(1) - logistic));
     }
 }
 
@@ -158,14 +138,6 @@ Real dot(const Real* a, const Real* b, int width) {
     for (int i = 0; i < width; i += LANES<Real>)
         total += load(a + i) * load(b + i);
     return sum<Real>(total);
-}
-
-template <class Real>
-inline Vector<Real> interpolate(const Real* rows, int width, const Real* factors) {
-    Vector<Real> total = factors[0] * load(rows);
-    for (int r = 1; r < TABLE_ROWS<Real>; r++)
-        total += factors[r] * load(rows + r * width);
-    return total;
 }
 
 template <class Real, bool BOTH>
@@ -228,7 +200,21 @@ void messagesBackward(const FilterPairs<Real>& pairs, bool bothEnds, const Real*
 }
 
 template <class Real>
-constexpr OpenMMCG::Kernels<Real> KERNELS = {multiply<Real>, tanhAll<Real>,  tanhBackward<Real>,
-                                             dot<Real>,      messages<Real>, messagesBackward<Real>};
+constexpr OpenMMCG::Kernels<Real> KERNELS = {
+    multiply<Real>,
+    tanhAll<Real>,
+    siluAll<Real>,
+    dot<Real>,
+    scale<Real>,
+    contract<Real>,
+    softNorm<Real>,
+    softNormBackward<Real>,
+    tripleProducts<Real>,
+    tripleProductsBackward<Real>,
+    messages<Real>,
+    messagesBackward<Real>,
+    vectorMessages<Real>,
+    vectorMessagesBackward<Real>,
+};
 
 } // namespace

@@ -1,6 +1,8 @@
 #include "NativeRunner.h"
+#include "PaiNNRunner.h"
 #include "PairSplineRunner.h"
 #include "SchNetRunner.h"
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -11,21 +13,33 @@ using nlohmann::json;
 namespace {
 
 struct Architecture {
-    /** Values of hyper-parameters that the code here is written for; a file that does not name one has this value. */
-    json required;
-    function<unique_ptr<ModelRunner>(const Weights&, const ModelFile&, const RunnerOptions&)> create;
+    /** The hyper-parameters that the code here understands: a list of values, or null for any. */
+    json hyperparameters;
+    function<unique_ptr<ModelRunner>(const Weights&, const NetworkOptions&, const RunnerOptions&)> create;
 };
 
 const map<string, Architecture>& architectures() {
+    static const json messages = {{"width", nullptr},
+                                  {"interactions", nullptr},
+                                  {"rbf", nullptr},
+                                  {"ranges", nullptr},
+                                  {"basis", {"gaussian", "bessel", "expnorm"}},
+                                  {"envelope", {"quintic", "cosine"}},
+                                  {"chiral", {false, true}}};
     static const map<string, Architecture> known = {
-        {"schnet", {{{"basis", "gaussian"}, {"envelope", "quintic"}, {"chiral", false}}, createSchNetRunner}},
-        {"pair-spline", {json::object(), createPairSplineRunner}},
+        {"schnet", {messages, createSchNetRunner}},
+        {"painn", {messages, createPaiNNRunner}},
+        {"pair-spline", {{{"rbf", nullptr}, {"ranges", nullptr}}, createPairSplineRunner}},
     };
     return known;
 }
 
 json architectureOf(const ModelFile& model) {
     return json::parse(model.getCard()).value("architecture", json::object());
+}
+
+bool contains(const json& list, const json& value) {
+    return find(list.begin(), list.end(), value) != list.end();
 }
 
 } // namespace
@@ -37,11 +51,10 @@ string NativeRunner::getObstacle(const ModelFile& model) {
     if (found == architectures().end())
         return "the native engine has no architecture '" + name + "'";
     json options = architecture.value("hyperparameters", json::object());
-    if (options.value("thermal", json()) != json())
-        return "the native engine has no energies that depend on the temperature";
-    for (auto& [option, value] : found->second.required.items())
-        if (options.value(option, value) != value)
-            return "the native engine has no '" + name + "' with " + option + " " + options[option].dump();
+    const json& known = found->second.hyperparameters;
+    for (auto& [option, value] : options.items())
+        if (!known.contains(option) || (known[option].is_array() && !contains(known[option], value)))
+            return "the native engine has no '" + name + "' with " + option + " " + value.dump();
     if (model.getWeights().empty())
         return "the model file was written before weights were stored apart; export it again";
     return "";
@@ -52,5 +65,9 @@ unique_ptr<ModelRunner> NativeRunner::create(const ModelFile& model, const Runne
     if (!obstacle.empty())
         throw ModelError("The runner 'native' cannot run this model: " + obstacle +
                          ". Set the property 'runner' of the CGForce to 'torchscript' or 'auto'.");
-    return architectures().at(architectureOf(model)["name"]).create(Weights(model.getWeights()), model, options);
+    json architecture = architectureOf(model), chosen = architecture.value("hyperparameters", json::object());
+    NetworkOptions network = {model.getCutoff(), static_cast<int>(model.getBeadTypes().size()),
+                              chosen.value("basis", "gaussian"), chosen.value("envelope", "quintic"),
+                              chosen.value("chiral", false)};
+    return architectures().at(architecture["name"]).create(Weights(model.getWeights()), network, options);
 }

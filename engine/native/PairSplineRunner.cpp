@@ -113,7 +113,7 @@ void PairSplineRunner::evaluate(const ModelInput& input, ModelOutput& output) {
 
 } // namespace
 
-unique_ptr<ModelRunner> OpenMMCG::createPairSplineRunner(const Weights& weights, const ModelFile& model,
+unique_ptr<ModelRunner> OpenMMCG::createPairSplineRunner(const Weights& weights, const NetworkOptions& network,
                                                          const RunnerOptions& options) {
-    return make_unique<PairSplineRunner>(weights, static_cast<int>(model.getBeadTypes().size()), options);
+    return make_unique<PairSplineRunner>(weights, network.numBeadTypes, options);
 }

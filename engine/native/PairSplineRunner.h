@@ -1,6 +1,7 @@
 #ifndef OPENMMCG_ENGINE_NATIVE_PAIRSPLINERUNNER_H_
 #define OPENMMCG_ENGINE_NATIVE_PAIRSPLINERUNNER_H_
 
+#include "NetworkOptions.h"
 #include "Weights.h"
 #include "openmmcg/engine/ModelRunner.h"
 #include <memory>
@@ -8,7 +9,7 @@
 namespace OpenMMCG {
 
 /** Make a runner for cubic splines of pairs' distances (openmmcg.models.pair_spline). */
-std::unique_ptr<ModelRunner> createPairSplineRunner(const Weights& weights, const ModelFile& model,
+std::unique_ptr<ModelRunner> createPairSplineRunner(const Weights& weights, const NetworkOptions& network,
                                                     const RunnerOptions& options);
 
 } // namespace OpenMMCG
