@@ -48,9 +48,12 @@ void BlockPairs<Real>::getForce(int pair, double* force) const {
         force[k] = along * unit[k];
     if (directionGradient.empty())
         return;
-    // A direction turns by what is across it.
+    // A direction turns by what is across it, but for coincident beads, whose vector is divided by a constant.
     const Real* turn = &directionGradient[3 * pair];
-    double overlap = turn[0] * unit[0] + turn[1] * unit[1] + turn[2] * unit[2];
+    double overlap = 0;
+    if (distance[pair] > COINCIDENT)
+        for (int k = 0; k < 3; k++)
+            overlap += static_cast<double>(turn[k]) * unit[k];
     for (int k = 0; k < 3; k++)
         force[k] += (turn[k] - overlap * unit[k]) / distance[pair];
 }

@@ -6,8 +6,9 @@
 using namespace OpenMMCG;
 using namespace std;
 
-static const double FIRST_SPACING =
-    1.0 / 14; // of the resolution; in single precision finer grids lose more by rounding
+/** The first distance between nodes, as a part of the resolution; finer grids make tables that fit no cache. */
+template <class Real>
+constexpr double FIRST_SPACING = sizeof(Real) == 4 ? 1.0 / 20 : 1.0 / 14;
 static const int MAX_HALVINGS = 6;
 static const int CHECKED_INTERVALS = 150;
 
@@ -22,7 +23,7 @@ FilterTable<Real>::FilterTable(const FilterFunctions& filters, int layers)
     int edgeTypes = filters.getNumEdgeTypes();
     vector<double> spacings(edgeTypes);
     for (int e = 0; e < edgeTypes; e++)
-        spacings[e] = filters.getResolution(e) * FIRST_SPACING;
+        spacings[e] = filters.getResolution(e) * FIRST_SPACING<Real>;
     for (int halvings = 0;; halvings++) {
         layOut(filters, spacings);
         double worst = 0;

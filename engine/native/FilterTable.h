@@ -38,8 +38,8 @@ template <class Real>
 class FilterTable {
 public:
     /** How large the error of filters may be relative to the largest filter of an edge type; of slopes, alike. */
-    static constexpr double VALUE_TOLERANCE = sizeof(Real) == 4 ? 2e-6 : 1e-10;
-    static constexpr double SLOPE_TOLERANCE = sizeof(Real) == 4 ? 1e-5 : 1e-9;
+    static constexpr double VALUE_TOLERANCE = sizeof(Real) == 4 ? 1e-6 : 1e-10;
+    static constexpr double SLOPE_TOLERANCE = sizeof(Real) == 4 ? 8e-6 : 1e-9;
     FilterTable() = default;
     /**
      * Tabulate; grids are refined until the error between nodes is below the tolerance.

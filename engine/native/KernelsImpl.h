@@ -78,7 +78,8 @@ inline Vector<float> exponentialOf(Vector<float> x) {
     return e * (Vector<float>)exponent;
 }
 
-/** tanh of floats within two units in the last place: Cephes' polynomial for small arguments, else 1 - 2/(exp(2x)+1). */
+/** tanh of floats within two units in the last place: Cephes' polynomial for small arguments, else 1 - 2/(exp(2x)+1).
+ */
 inline Vector<float> tanhOf(Vector<float> x) {
     Vector<float> zero = {}, magnitude = x < zero ? -x : x;
     Vector<float> square = x * x;
@@ -201,20 +202,13 @@ void messagesBackward(const FilterPairs<Real>& pairs, bool bothEnds, const Real*
 
 template <class Real>
 constexpr OpenMMCG::Kernels<Real> KERNELS = {
-    multiply<Real>,
-    tanhAll<Real>,
-    siluAll<Real>,
-    dot<Real>,
-    scale<Real>,
-    contract<Real>,
-    softNorm<Real>,
-    softNormBackward<Real>,
-    tripleProducts<Real>,
-    tripleProductsBackward<Real>,
-    messages<Real>,
-    messagesBackward<Real>,
-    vectorMessages<Real>,
-    vectorMessagesBackward<Real>,
+    multiply<Real>,       tanhAll<Real>,
+    siluAll<Real>,        dot<Real>,
+    scale<Real>,          contract<Real>,
+    softNorm<Real>,       softNormBackward<Real>,
+    tripleProducts<Real>, tripleProductsBackward<Real>,
+    messages<Real>,       messagesBackward<Real>,
+    vectorMessages<Real>, vectorMessagesBackward<Real>,
 };
 
 } // namespace

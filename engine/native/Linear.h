@@ -33,8 +33,7 @@ public:
      *              with the first input
      */
     Linear(const Weights& weights, const std::string& name, int features, Part part);
-    Linear(const Weights& weights, const std::string& name, int features) : Linear(weights, name, features, Part()) {
-    }
+    Linear(const Weights& weights, const std::string& name, int features) : Linear(weights, name, features, Part()) {}
     /** result = x * matrix + bias, or add it. */
     void forward(const Real* x, Real* result, int rows, bool accumulate = false) const;
     /** result = gradient * transposed matrix, or add it. */

@@ -21,8 +21,7 @@ MessagePassing<Real>::MessagePassing(const Weights& weights, const FilterFunctio
       embedding(paddedRows<Real>(weights.get("embedding.weight", {numTypes, features}).values, numTypes, features)),
       workspace(width), h(workspace.addScalars()), gradH(workspace.addScalars()), hidden(workspace.addScalars()),
       slope(workspace.addScalars()), rounds(rounds), directional(directional), readout(weights, features, activation),
-      team(options.numThreads) {
-}
+      team(options.numThreads) {}
 
 template <class Real>
 void MessagePassing<Real>::evaluate(const ModelInput& newInput, ModelOutput& newOutput) {

@@ -47,8 +47,8 @@ protected:
 
 private:
     using Base = MessagePassing<Real>;
-    using Base::kernels, Base::features, Base::width, Base::table, Base::workspace;
     using Base::h, Base::gradH, Base::hidden, Base::slope;
+    using Base::kernels, Base::features, Base::width, Base::table, Base::workspace;
     void addMessage(const Weights& weights, int round);
     void addUpdate(const Weights& weights, int round, bool chiral);
     bool isLast(int round) const {
@@ -221,7 +221,7 @@ void PaiNN<Real>::passBackwardDense(const Block<Real>& block, int round) {
     int first = block.begin, size = block.size();
     Update<Real>& update = updates[round];
     Real *inside = hidden.from(first), *onScalars = gradScalarsReceived[round % 2]->from(first);
-    Real *onVectors = gradVectorsReceived[round % 2]->from(first);
+    Real* onVectors = gradVectorsReceived[round % 2]->from(first);
     Real *onLeft = gradLeft.from(first), *onRight = gradRight.from(first), *onNorms = gradNorms.from(first);
     const Real *left = update.leftVectors->from(first), *right = update.rightVectors->from(first);
 

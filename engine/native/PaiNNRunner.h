@@ -10,7 +10,7 @@ namespace OpenMMCG {
 
 /** Make a runner for PaiNN (openmmcg.models.painn). */
 std::unique_ptr<ModelRunner> createPaiNNRunner(const Weights& weights, const NetworkOptions& network,
-                                                const RunnerOptions& options);
+                                               const RunnerOptions& options);
 
 } // namespace OpenMMCG
 

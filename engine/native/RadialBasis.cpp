@@ -46,8 +46,7 @@ private:
 class BesselFunctions : public RadialBasis {
 public:
     BesselFunctions(const Weights& weights, double cutoff)
-        : cutoff(cutoff), frequencies(weights.get("radial_basis.frequencies", {-1}).values) {
-    }
+        : cutoff(cutoff), frequencies(weights.get("radial_basis.frequencies", {-1}).values) {}
     int getSize() const override {
         return static_cast<int>(frequencies.size());
     }
@@ -80,8 +79,7 @@ class ExponentialGaussians : public RadialBasis {
 public:
     ExponentialGaussians(const Weights& weights, double cutoff)
         : cutoff(cutoff), alpha(5 / cutoff), means(weights.get("radial_basis.means", {-1}).values),
-          betas(weights.get("radial_basis.betas", {static_cast<int64_t>(means.size())}).values) {
-    }
+          betas(weights.get("radial_basis.betas", {static_cast<int64_t>(means.size())}).values) {}
     int getSize() const override {
         return static_cast<int>(means.size());
     }

@@ -9,8 +9,7 @@ Readout<Real>::Readout(const Weights& weights, int features, Activation<Real> ac
     : kernels(getKernels<Real>()), width(paddedWidth(features)), activation(activation),
       layer(weights, "readout.0", features),
       last(paddedRows<Real>(weights.get("readout.2.weight", {1, features}).values, 1, features)),
-      bias(weights.get("readout.2.bias", {1}).values[0]) {
-}
+      bias(weights.get("readout.2.bias", {1}).values[0]) {}
 
 template <class Real>
 void Readout<Real>::evaluate(const Real* features, int beads, double* energies, Real* gradient, Real* hidden,

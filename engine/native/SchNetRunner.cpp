@@ -35,8 +35,8 @@ protected:
 
 private:
     using Base = MessagePassing<Real>;
-    using Base::kernels, Base::features, Base::width, Base::table, Base::workspace;
     using Base::h, Base::gradH, Base::hidden, Base::slope;
+    using Base::kernels, Base::features, Base::width, Base::table, Base::workspace;
     SentVectors<Real> sentVectors() const {
         return {table.getLayer(interactions), lastSent->all(), nullptr, nullptr, nullptr};
     }
@@ -62,10 +62,9 @@ SchNet<Real>::SchNet(const Weights& weights, const NetworkOptions& network, int 
       gradM{&workspace.addScalars(), &workspace.addScalars()} {
     for (int i = 0; i < interactions; i++) {
         string block = "blocks." + to_string(i);
-        layers.push_back({Linear<Real>(weights, block + ".sender", features),
-                          Linear<Real>(weights, block + ".update.0", features),
-                          Linear<Real>(weights, block + ".update.2", features), workspace.addScalars(),
-                          workspace.addScalars()});
+        layers.push_back(
+            {Linear<Real>(weights, block + ".sender", features), Linear<Real>(weights, block + ".update.0", features),
+             Linear<Real>(weights, block + ".update.2", features), workspace.addScalars(), workspace.addScalars()});
     }
     firstSent.resize(Base::embedding.size());
     layers[0].sender.forward(Base::embedding.data(), firstSent.data(), Base::numTypes);
@@ -129,8 +128,7 @@ void SchNet<Real>::passBackwardPairs(Block<Real>& block, int round) {
         SentVectorsGradient<Real> sentGradient = {gradH.all(), nullptr, nullptr};
         forPairs([&](BlockPairs<Real>& pairs, bool bothEnds) {
             kernels.vectorMessagesBackward(pairs.view(), bothEnds, sentVectors(), width, gradVectors->all(),
-                                           sentGradient, pairs.distanceGradient.data(),
-                                           pairs.directionGradient.data());
+                                           sentGradient, pairs.distanceGradient.data(), pairs.directionGradient.data());
         });
         return;
     }

@@ -1,6 +1,6 @@
-// Vectors of numbers that fill a register, of VECTOR_BYTES. Everything here lies in an unnamed namespace and uses no inline
-// function of the standard library: the linker may keep one copy only of such a function, for a processor that may not be
-// ours.
+// Vectors of numbers that fill a register, of VECTOR_BYTES. Everything here lies in an unnamed namespace and uses no
+// inline function of the standard library: the linker may keep one copy only of such a function, for a processor that
+// may not be ours.
 
 #include "Kernels.h"
 #include <cstdint>

@@ -170,8 +170,8 @@ inline void add(Real* address, Vector<Real> value) {
 }
 
 template <class Real, bool BOTH, bool CARRIED, bool PROPAGATE>
-void passVectorsBackward(const FilterPairs<Real>& pairs, const SentVectors<Real>& sent, int width,
-                         const Real* gradient, const SentVectorsGradient<Real>& sentGradient, Real* distanceGradient,
+void passVectorsBackward(const FilterPairs<Real>& pairs, const SentVectors<Real>& sent, int width, const Real* gradient,
+                         const SentVectorsGradient<Real>& sentGradient, Real* distanceGradient,
                          Real* directionGradient) {
     for (int p = 0; p < pairs.count; p++) {
         std::size_t i = static_cast<std::size_t>(pairs.first[p]) * width;
@@ -231,14 +231,14 @@ void passVectorsBackward(const FilterPairs<Real>& pairs, const SentVectors<Real>
 
 template <class Real>
 void vectorMessagesBackward(const FilterPairs<Real>& pairs, bool bothEnds, const SentVectors<Real>& sent, int width,
-                            const Real* gradient, const SentVectorsGradient<Real>& sentGradient,
-                            Real* distanceGradient, Real* directionGradient) {
+                            const Real* gradient, const SentVectorsGradient<Real>& sentGradient, Real* distanceGradient,
+                            Real* directionGradient) {
     // Vectors are carried from the second round on, which always has gradients to propagate.
-    auto kernel = !sentGradient.along ? passVectorsBackward<Real, false, false, false>
-                  : sent.carried      ? (bothEnds ? passVectorsBackward<Real, true, true, true>
-                                                  : passVectorsBackward<Real, false, true, true>)
-                                      : (bothEnds ? passVectorsBackward<Real, true, false, true>
-                                                  : passVectorsBackward<Real, false, false, true>);
+    auto kernel =
+        !sentGradient.along ? passVectorsBackward<Real, false, false, false>
+        : sent.carried
+            ? (bothEnds ? passVectorsBackward<Real, true, true, true> : passVectorsBackward<Real, false, true, true>)
+            : (bothEnds ? passVectorsBackward<Real, true, false, true> : passVectorsBackward<Real, false, false, true>);
     kernel(pairs, sent, width, gradient, sentGradient, distanceGradient, directionGradient);
 }
 

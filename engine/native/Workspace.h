@@ -12,8 +12,7 @@ namespace OpenMMCG {
 template <class Real>
 class Rows {
 public:
-    Rows(int perBead, int width) : perBead(perBead), stride(static_cast<std::size_t>(perBead) * width) {
-    }
+    Rows(int perBead, int width) : perBead(perBead), stride(static_cast<std::size_t>(perBead) * width) {}
     void reserve(std::size_t numBeads) {
         data.resize(numBeads * stride);
     }
@@ -45,8 +44,7 @@ private:
 template <class Real>
 class Workspace {
 public:
-    explicit Workspace(int width) : width(width) {
-    }
+    explicit Workspace(int width) : width(width) {}
     Rows<Real>& addScalars() {
         return rows.emplace_back(1, width);
     }

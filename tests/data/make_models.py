@@ -76,6 +76,10 @@ def main() -> None:
     )
     # Written since weights are stored apart too; schnet-v1.cg.pt stays as it was without them.
     export.save(network, HERE / "schnet-weights-v1.cg.pt", temperature=300.0)
+    network = models.build(
+        "painn", bead_types=types, cutoff=CUTOFF, width=16, interactions=2, rbf=8, chiral=True
+    )
+    export.save(network, HERE / "painn-v1.cg.pt", temperature=300.0)
     export.save(
         torch.jit.script(HarmonicTrap()),
         HERE / "positions-v1.cg.pt",

@@ -61,7 +61,11 @@ def overlapping(
 
 
 def chains(
-    model: Path, replicas: int = 1, molecules: int = 1, seed: int = 0, box: np.ndarray | None = None
+    model: Path | bytes,
+    replicas: int = 1,
+    molecules: int = 1,
+    seed: int = 0,
+    box: np.ndarray | None = None,
 ) -> Setup:
     """One-particle beads: branched chains of six with harmonic bonds and angles, on a grid within each replica."""
     rng = np.random.default_rng(seed)
