@@ -27,6 +27,9 @@ template <class Real>
 class MessagePassing : public ModelRunner {
 public:
     void evaluate(const ModelInput& input, ModelOutput& output) override;
+    bool allowsReordering() const override {
+        return true;
+    }
 
 protected:
     /**
