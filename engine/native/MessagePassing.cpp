@@ -1,5 +1,6 @@
 #include "MessagePassing.h"
 #include <algorithm>
+#include <numeric>
 
 using namespace OpenMMCG;
 using namespace std;
@@ -14,14 +15,15 @@ int OpenMMCG::countBlocks(const Weights& weights, const string& suffix) {
 }
 
 template <class Real>
-MessagePassing<Real>::MessagePassing(const Weights& weights, const FilterFunctions& filters, int tables, int rounds,
-                                     bool directional, Activation<Real> activation, const RunnerOptions& options)
+MessagePassing<Real>::MessagePassing(const Weights& weights, const NetworkOptions& network,
+                                     const FilterFunctions& filters, int tables, int rounds, bool directional,
+                                     Activation<Real> activation, const RunnerOptions& options)
     : kernels(getKernels<Real>()), features(filters.getNumFeatures() / tables), width(paddedWidth(features)),
       numTypes(static_cast<int>(weights.get("embedding.weight", {-1, features}).shape[0])), table(filters, tables),
       embedding(paddedRows<Real>(weights.get("embedding.weight", {numTypes, features}).values, numTypes, features)),
       workspace(width), h(workspace.addScalars()), gradH(workspace.addScalars()), hidden(workspace.addScalars()),
-      slope(workspace.addScalars()), rounds(rounds), directional(directional), readout(weights, features, activation),
-      team(options.numThreads) {}
+      slope(workspace.addScalars()), rounds(rounds), directional(directional),
+      readout(weights, network, features, activation), team(options.numThreads) {}
 
 template <class Real>
 void MessagePassing<Real>::evaluate(const ModelInput& newInput, ModelOutput& newOutput) {
@@ -32,6 +34,8 @@ void MessagePassing<Real>::evaluate(const ModelInput& newInput, ModelOutput& new
     output->beadEnergies.resize(numBeads);
     output->forces.assign(3 * numBeads, 0.0);
     output->parameterDerivatives.assign(input->parameters.size(), 0.0);
+    thermalSlopes.resize(numBeads);
+    readout.prepare(*input);
     blocks.update(*input);
     if (blocks.size() > 1)
         team.run([this](int thread, int numThreads) { run(thread, numThreads); });
@@ -40,6 +44,8 @@ void MessagePassing<Real>::evaluate(const ModelInput& newInput, ModelOutput& new
     output->energy = 0;
     for (double energy : output->beadEnergies)
         output->energy += energy;
+    if (readout.isThermal())
+        output->parameterDerivatives[0] = accumulate(thermalSlopes.begin(), thermalSlopes.end(), 0.0);
 }
 
 template <class Real>
@@ -86,8 +92,8 @@ void MessagePassing<Real>::start(Block<Real>& block) {
 template <class Real>
 void MessagePassing<Real>::readOut(const Block<Real>& block) {
     int first = block.begin;
-    readout.evaluate(h.from(first), block.size(), output->beadEnergies.data() + first, gradH.from(first),
-                     hidden.from(first), slope.from(first));
+    readout.evaluate(h.from(first), block.size(), output->beadEnergies.data() + first, thermalSlopes.data() + first,
+                     gradH.from(first), hidden.from(first), slope.from(first));
 }
 
 template <class Real>

@@ -38,8 +38,8 @@ protected:
      * @param directional  whether messages depend on the directions of pairs
      * @param activation   of the read-out
      */
-    MessagePassing(const Weights& weights, const FilterFunctions& filters, int tables, int rounds, bool directional,
-                   Activation<Real> activation, const RunnerOptions& options);
+    MessagePassing(const Weights& weights, const NetworkOptions& network, const FilterFunctions& filters, int tables,
+                   int rounds, bool directional, Activation<Real> activation, const RunnerOptions& options);
     /** Set what beads send in the first round, which depends on their types only. */
     virtual void begin(const Block<Real>& block) = 0;
     /** Receive the messages of a round, change h and set what is sent in the next round. */
@@ -65,11 +65,12 @@ private:
     void readOut(const Block<Real>& block);
     const int rounds;
     const bool directional;
-    const Readout<Real> readout;
+    Readout<Real> readout;
     ThreadTeam team;
     Blocks<Real> blocks;
     const ModelInput* input = nullptr;
     ModelOutput* output = nullptr;
+    std::vector<double> thermalSlopes;
 };
 
 } // namespace OpenMMCG

@@ -19,17 +19,26 @@ struct Architecture {
 };
 
 const map<string, Architecture>& architectures() {
-    static const json messages = {{"width", nullptr},
-                                  {"interactions", nullptr},
-                                  {"rbf", nullptr},
-                                  {"ranges", nullptr},
-                                  {"basis", {"gaussian", "bessel", "expnorm"}},
-                                  {"envelope", {"quintic", "cosine"}},
-                                  {"chiral", {false, true}}};
+    static const json splines = {{"rbf", nullptr},
+                                 {"ranges", nullptr},
+                                 {"thermal", {"response", "input"}},
+                                 {"reference_temperature", nullptr},
+                                 {"heat_capacity", {false, true}},
+                                 {"functions", nullptr},
+                                 {"hidden", nullptr}};
+    static const json messages = [] {
+        json known = splines;
+        known.update({{"width", nullptr},
+                      {"interactions", nullptr},
+                      {"basis", {"gaussian", "bessel", "expnorm"}},
+                      {"envelope", {"quintic", "cosine"}},
+                      {"chiral", {false, true}}});
+        return known;
+    }();
     static const map<string, Architecture> known = {
         {"schnet", {messages, createSchNetRunner}},
         {"painn", {messages, createPaiNNRunner}},
-        {"pair-spline", {{{"rbf", nullptr}, {"ranges", nullptr}}, createPairSplineRunner}},
+        {"pair-spline", {splines, createPairSplineRunner}},
     };
     return known;
 }
@@ -66,8 +75,13 @@ unique_ptr<ModelRunner> NativeRunner::create(const ModelFile& model, const Runne
         throw ModelError("The runner 'native' cannot run this model: " + obstacle +
                          ". Set the property 'runner' of the CGForce to 'torchscript' or 'auto'.");
     json architecture = architectureOf(model), chosen = architecture.value("hyperparameters", json::object());
-    NetworkOptions network = {model.getCutoff(), static_cast<int>(model.getBeadTypes().size()),
-                              chosen.value("basis", "gaussian"), chosen.value("envelope", "quintic"),
-                              chosen.value("chiral", false)};
+    NetworkOptions network = {model.getCutoff(),
+                              static_cast<int>(model.getBeadTypes().size()),
+                              chosen.value("basis", "gaussian"),
+                              chosen.value("envelope", "quintic"),
+                              chosen.value("chiral", false),
+                              chosen.value("thermal", ""),
+                              chosen.value("reference_temperature", 300.0),
+                              chosen.value("heat_capacity", true)};
     return architectures().at(architecture["name"]).create(Weights(model.getWeights()), network, options);
 }

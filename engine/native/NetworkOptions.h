@@ -16,6 +16,11 @@ struct NetworkOptions {
     std::string basis, envelope;
     /** Whether mirror images have different energies. */
     bool chiral;
+    /** How energies depend on the temperature (openmmcg.models.thermal): response, input, or empty if they do not. */
+    std::string thermal;
+    /** K. */
+    double referenceTemperature;
+    bool heatCapacity;
 };
 
 } // namespace OpenMMCG

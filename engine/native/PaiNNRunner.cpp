@@ -74,7 +74,7 @@ private:
 template <class Real>
 PaiNN<Real>::PaiNN(const Weights& weights, const NetworkOptions& network, int interactions,
                    const RunnerOptions& options)
-    : Base(weights, RadialFilters(weights, network, {"filters"}), 3 * interactions - 1, interactions, true,
+    : Base(weights, network, RadialFilters(weights, network, {"filters"}), 3 * interactions - 1, interactions, true,
            getKernels<Real>().silu, options),
       norms(workspace.addScalars()), products(workspace.addScalars()), lastVectors(workspace.addVectors()),
       gradFactors(workspace.addScalars()), gradProducts(workspace.addScalars()), gradGates(workspace.addScalars()),

@@ -53,7 +53,7 @@ private:
 template <class Real>
 SchNet<Real>::SchNet(const Weights& weights, const NetworkOptions& network, int interactions,
                      const RunnerOptions& options)
-    : Base(weights,
+    : Base(weights, network,
            RadialFilters(weights, network,
                          network.chiral ? vector<string>{"filters", "vector_filters"} : vector<string>{"filters"}),
            interactions + network.chiral, interactions + network.chiral, network.chiral, getKernels<Real>().tanh,
