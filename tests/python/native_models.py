@@ -13,6 +13,7 @@ from openmmcg import CGForce, export, models
 
 TYPES = ["A", "B", "C"]
 CUTOFF = 0.6
+TEMPERATURE = 345.0  # K, of all evaluations; models are exported with 300 K
 BONDED = [[0.1, 0.6], [0.15, 0.6], [0.12, 0.17], [0.2, 0.3], [0.25, 0.45]]
 MODELS: dict[str, dict[str, Any]] = {
     "schnet": {"name": "schnet", "width": 24, "interactions": 3},
@@ -45,7 +46,27 @@ MODELS: dict[str, dict[str, Any]] = {
         "chiral": True,
         "interactions": 3,
     },
+    "schnet, thermal response": {
+        "name": "schnet",
+        "width": 16,
+        "thermal": "response",
+        "reference_temperature": 310.0,
+    },
+    "painn, thermal input": {
+        "name": "painn",
+        "width": 16,
+        "interactions": 1,
+        "thermal": "input",
+        "reference_temperature": 290.0,
+        "functions": 3,
+    },
     "pair-spline": {"name": "pair-spline"},
+    "pair-spline, thermal response": {
+        "name": "pair-spline",
+        "thermal": "response",
+        "reference_temperature": 310.0,
+        "heat_capacity": False,
+    },
     "pair-spline, bonded ranges": {"name": "pair-spline", "ranges": BONDED},
 }
 
@@ -60,7 +81,7 @@ def random_model(name: str) -> bytes:
             if parameter.dim() == 1:
                 torch.nn.init.normal_(parameter, std=0.2)
         if MODELS[name]["name"] == "pair-spline":
-            torch.nn.init.normal_(next(network.parameters()), std=2.0)
+            torch.nn.init.normal_(network.coefficients, std=2.0)
     return export.to_bytes(network, temperature=300.0)
 
 
@@ -126,6 +147,7 @@ class Engine:
 
     def evaluate(self, positions: np.ndarray) -> Evaluation:
         """Evaluate at positions (N, 3) in nm."""
+        self.context.setParameter(CGForce.Temperature(), TEMPERATURE)
         self.context.setPositions(positions)
         state = self.context.getState(energy=True, forces=True, parameterDerivatives=True)
         return Evaluation(
