@@ -15,16 +15,19 @@ from cases import Case
 Step = Callable[[], object]
 
 
+def stepper(context: openmm.Context) -> Step:
+    """Return what takes one step, and keeps the Context alive."""
+    return lambda: context.getIntegrator().step(1)
+
+
 def ours(case: Case, runner: str, threads: int, platform: str = "CPU") -> Step:
     """One step with CGForce."""
-    integrator = case.context(case.force(runner, threads), threads, platform).getIntegrator()
-    return lambda: integrator.step(1)
+    return stepper(case.context(case.force(runner, threads), threads, platform))
 
 
 def openmm_alone(case: Case, threads: int) -> Step:
     """One step of a System without forces."""
-    integrator = case.context(None, threads).getIntegrator()
-    return lambda: integrator.step(1)
+    return stepper(case.context(None, threads))
 
 
 def python_force(case: Case, threads: int, compiled: bool) -> Step:
@@ -40,8 +43,7 @@ def python_force(case: Case, threads: int, compiled: bool) -> Step:
         (gradient,) = torch.autograd.grad(energy, positions)
         return energy.item(), -gradient.double().numpy()
 
-    integrator = case.context(openmm.PythonForce(compute), threads).getIntegrator()
-    return lambda: integrator.step(1)
+    return stepper(case.context(openmm.PythonForce(compute), threads))
 
 
 def inductor(case: Case, folder: Path) -> Step:
