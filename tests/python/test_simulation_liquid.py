@@ -16,6 +16,8 @@ from openmmcg.export.geometry import inputs
 from openmmcg.priors import KINDS, Parameters, PriorSet, RepulsionParameters
 from openmmcg.priors import bound as bound_module
 from openmmcg.simulation import CGPotential, RunConfig, load_frames, run
+from openmmcg.simulation.energies import prior_energies
+from openmmcg.simulation.potential import PRIOR_GROUP
 
 CUTOFF = 0.7
 
@@ -188,3 +190,17 @@ def test_a_run_in_a_box_is_killed_and_continued(tmp_path: Path) -> None:
     np.testing.assert_allclose(trajectory.unitcell_vectors, np.tile(box, (6, 1, 1)), atol=1e-5)
     np.testing.assert_allclose(trajectory.xyz, first[:, 0], atol=1e-5)
     assert CGForce.cast(CGPotential.load(path).createSystem().getForce(0)).getNumBeads() == 12
+
+
+def test_prior_energies_of_each_replica(potential: CGPotential) -> None:
+    """Those that exchanges of temperature use, against OpenMM's, in the box."""
+    frames = np.stack([ps.positions(seed, ps.TRICLINIC) for seed in range(3)])
+    found = prior_energies(potential)(frames)
+    system = potential.createSystem(1)
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatform("Reference")
+    )
+    for x, energy in zip(frames, found, strict=True):
+        context.setPositions(x)
+        state = context.getState(energy=True, groups={PRIOR_GROUP})
+        assert energy == pytest.approx(state.getPotentialEnergy()._value, rel=1e-5)
