@@ -56,10 +56,10 @@ ModelFile::ModelFile(string content, const string& source) : bytes(std::move(con
     card = string(entry->second.data, entry->second.size);
     readCard(source);
     string expected = json::parse(card).value("sha256", "");
-    string actual = computeDigest(archive);
-    if (expected != actual)
+    digest = computeDigest(archive);
+    if (expected != digest)
         throw ModelError(source + " has been changed since it was exported: its weights have the SHA-256 " +
-                         actual.substr(0, 16) + "..., its card says " + expected.substr(0, 16) +
+                         digest.substr(0, 16) + "..., its card says " + expected.substr(0, 16) +
                          "... Export the model again.");
     auto weights = entries.find(WEIGHTS_ENTRY);
     if (weights != entries.end() && !weights->second.compressed) {

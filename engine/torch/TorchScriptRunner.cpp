@@ -1,9 +1,6 @@
-// The only source file that sees PyTorch's headers.
-
+#include "AotiRunner.h"
 #include "PythonLock.h"
-#include "openmmcg/engine/ModelRunner.h"
-#include <ATen/Parallel.h>
-#include <sstream>
+#include "TorchSupport.h"
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
@@ -12,31 +9,6 @@ using namespace OpenMMCG;
 using namespace std;
 
 namespace {
-
-/**
- * Sets the number of threads of torch's CPU kernels for a scope. The setting is global to the process,
- * which may be running a user's own torch code besides.
- */
-class ThreadCountGuard {
-public:
-    explicit ThreadCountGuard(int numThreads) : previous(at::get_num_threads()) {
-        if (numThreads != previous)
-            at::set_num_threads(numThreads);
-    }
-    ~ThreadCountGuard() {
-        if (at::get_num_threads() != previous)
-            at::set_num_threads(previous);
-    }
-
-private:
-    int previous;
-};
-
-string describe(const at::Tensor& tensor) {
-    ostringstream text;
-    text << tensor.scalar_type() << " " << tensor.sizes();
-    return text.str();
-}
 
 /**
  * Runs a model through the TorchScript interpreter on the CPU.
@@ -57,7 +29,6 @@ private:
     c10::IValue call(vector<c10::IValue> inputs);
     void evaluatePairs(const ModelInput& input, ModelOutput& output);
     void evaluatePositions(const ModelInput& input, ModelOutput& output);
-    at::Tensor toTensor(const vector<double>& values, vector<int64_t> shape) const;
     at::Tensor expect(const c10::IValue& value, vector<int64_t> shape, const string& what) const;
 
     ModelFile::Interface interface;
@@ -110,25 +81,10 @@ void TorchScriptRunner::checkSignature() const {
                          "pairs, and parameters, must be saved with openmmcg.export.save().");
 }
 
-at::Tensor TorchScriptRunner::toTensor(const vector<double>& values, vector<int64_t> shape) const {
-    // from_blob() takes a pointer to mutable data, but to() copies where the type differs, and no model
-    // may change its inputs.
-    auto blob = at::from_blob(const_cast<double*>(values.data()), shape, at::kDouble);
-    return dtype == at::kDouble ? blob : blob.to(dtype);
-}
-
 at::Tensor TorchScriptRunner::expect(const c10::IValue& value, vector<int64_t> shape, const string& what) const {
     if (!value.isTensor())
         throw ModelError("The model returned a " + value.tagKind() + " as " + what + "; expected a tensor.");
-    at::Tensor tensor = value.toTensor().detach();
-    if (tensor.sizes() != c10::IntArrayRef(shape)) {
-        ostringstream text;
-        text << "The model returned " << what << " as " << describe(tensor) << "; expected the shape "
-             << c10::IntArrayRef(shape)
-             << ". See the contract of forward in the documentation of openmmcg.export.save().";
-        throw ModelError(text.str());
-    }
-    return tensor.to(at::kDouble).contiguous();
+    return checkedResult(value.toTensor(), shape, what);
 }
 
 c10::IValue TorchScriptRunner::call(vector<c10::IValue> inputs) {
@@ -160,37 +116,23 @@ void TorchScriptRunner::evaluate(const ModelInput& input, ModelOutput& output) {
 }
 
 void TorchScriptRunner::evaluatePairs(const ModelInput& input, ModelOutput& output) {
-    int64_t numBeads = static_cast<int64_t>(input.types.size()),
-            numParameters = static_cast<int64_t>(parameters.size());
-    auto integers = [](const vector<int64_t>& values, vector<int64_t> shape) {
-        return at::from_blob(const_cast<int64_t*>(values.data()), shape, at::kLong);
-    };
-    const PairBatch& pairs = input.pairs;
-    c10::IValue result = call({toTensor(input.positions, {numBeads, 3}), integers(input.types, {numBeads}),
-                               integers(pairs.indices, {2, pairs.size}), toTensor(pairs.shifts, {pairs.size, 3}),
-                               integers(pairs.edgeTypes, {pairs.size}), toTensor(input.parameters, {numParameters})});
+    vector<at::Tensor> arguments = pairArguments(input, dtype);
+    c10::IValue result = call({arguments.begin(), arguments.end()});
     if (!result.isTuple() || result.toTupleRef().elements().size() != 3)
         throw ModelError("The model returned a " + result.tagKind() + "; expected the tuple (bead_energy [N], forces " +
                          "[N,3], bead_parameter_derivatives [K,N]).");
-    auto& elements = result.toTupleRef().elements();
-    at::Tensor energies = expect(elements[0], {numBeads}, "bead energies");
-    at::Tensor forces = expect(elements[1], {numBeads, 3}, "forces");
-    at::Tensor derivatives = expect(elements[2], {numParameters, numBeads}, "parameter derivatives");
-    output.beadEnergies.assign(energies.data_ptr<double>(), energies.data_ptr<double>() + numBeads);
-    output.forces.assign(forces.data_ptr<double>(), forces.data_ptr<double>() + 3 * numBeads);
-    output.energy = 0;
-    for (double energy : output.beadEnergies)
-        output.energy += energy;
-    output.parameterDerivatives.assign(parameters.size(), 0.0);
-    const double* derivative = derivatives.data_ptr<double>();
-    for (double& sum : output.parameterDerivatives)
-        for (int64_t bead = 0; bead < numBeads; bead++)
-            sum += *derivative++;
+    vector<at::Tensor> results;
+    for (auto& element : result.toTupleRef().elements()) {
+        if (!element.isTensor())
+            throw ModelError("The model returned a tuple with a " + element.tagKind() + "; expected three tensors.");
+        results.push_back(element.toTensor());
+    }
+    takePairResults(results, input, output);
 }
 
 void TorchScriptRunner::evaluatePositions(const ModelInput& input, ModelOutput& output) {
     int64_t numBeads = static_cast<int64_t>(input.types.size());
-    at::Tensor positions = toTensor(input.positions, {numBeads, 3}).clone().requires_grad_(true);
+    at::Tensor positions = toTensor(input.positions, {numBeads, 3}, dtype).clone().requires_grad_(true);
     vector<c10::IValue> inputs = {positions};
     size_t numArguments = module.get_method("forward").function().getSchema().arguments().size() - 1;
     if (numArguments == numScalarArguments() + 2) {
@@ -200,7 +142,7 @@ void TorchScriptRunner::evaluatePositions(const ModelInput& input, ModelOutput& 
         vector<double> vectors(input.box.a, input.box.a + 3);
         vectors.insert(vectors.end(), input.box.b, input.box.b + 3);
         vectors.insert(vectors.end(), input.box.c, input.box.c + 3);
-        inputs.push_back(toTensor(vectors, {3, 3}).clone());
+        inputs.push_back(toTensor(vectors, {3, 3}, dtype).clone());
     }
     vector<at::Tensor> variables = {positions};
     for (size_t i = 1; i < parameters.size(); i++) {
@@ -254,4 +196,5 @@ extern "C" void registerKernelFactories() {
     ModelRunner::registerFactory("torchscript", [](const ModelFile& model, const RunnerOptions& options) {
         return make_unique<TorchScriptRunner>(model, options);
     });
+    ModelRunner::registerFactory("aoti", createAotiRunner);
 }

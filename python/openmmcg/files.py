@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the errors that mean that there is no room for a file."""
 
 
 @contextmanager
@@ -28,6 +32,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     Path
         Where to write. It does not exist yet.
+
+    Raises
+    ------
+    RuntimeError
+        If the disk is full.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +46,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise RuntimeError(
+            f"The disk of {target} is full ({error.strerror}), so it was not written, and an older "
+            "file of that name is as it was; free some space and run the same command again."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

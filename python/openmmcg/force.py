@@ -125,6 +125,8 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
     def __deepcopy__(self, memo: dict[int, Any]) -> CGForce:
         clone: CGForce = type(self).__new__(type(self))
         clone.this = openmm.XmlSerializer.clone(self).this
+        # XML does not carry the path of machine code; a copy in the same process is another matter.
+        clone.setProperty("package", self.getProperty("package"))
         return clone
 
     def __getstate__(self) -> str:
@@ -253,14 +255,19 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         return list(_cpp.derivatives(self._address))
 
     def setProperty(self, name: str, value: Any) -> None:
-        """Set an option of the evaluation: ``runner``, ``precision``, ``threads`` or ``skin``.
+        """Set an option of the evaluation: ``runner``, ``package``, ``precision``, ``threads`` or ``skin``.
 
+        ``runner`` is "auto" (native if the engine knows the architecture, else torchscript), "native", "torchscript"
+        or "aoti", which runs the machine code in ``package``, the .pt2 file that `openmmcg.export.compile_package`
+        made of this very model. Use none from people you do not trust; XML files and pickles do not carry it.
         ``precision`` is "auto" (double on the Reference platform, single on the CPU platform), "single" or "double";
         the Reference platform always uses double. ``threads`` is a number (default 1) or "platform". ``skin`` is in nm.
         """
         if unit.is_quantity(value):
             value = value.value_in_unit(unit.nanometer)
-        _cpp.set_property(self._address, name, str(value))
+        _cpp.set_property(
+            self._address, name, os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+        )
 
     def getProperty(self, name: str) -> str:
         """Return an option of the evaluation; see `setProperty`."""

@@ -10,6 +10,8 @@ using namespace OpenMM;
 using namespace std;
 
 static const int NEWEST_VERSION = 1;
+/** The property that names machine code to run. It is neither written nor read. */
+static const char* const PACKAGE = "package";
 
 static string digestOf(const string& bytes) {
     Sha256 digest;
@@ -31,9 +33,10 @@ void CGForceProxy::serialize(const void* object, SerializationNode& node) const 
         .setStringProperty("base64", encodeBase64(bytes));
     SerializationNode& properties = node.createChildNode("Properties");
     for (auto& property : force.getProperties())
-        properties.createChildNode("Property")
-            .setStringProperty("name", property.first)
-            .setStringProperty("value", property.second);
+        if (property.first != PACKAGE)
+            properties.createChildNode("Property")
+                .setStringProperty("name", property.first)
+                .setStringProperty("value", property.second);
     SerializationNode& parameters = node.createChildNode("GlobalParameters");
     for (int i = 0; i < force.getNumGlobalParameters(); i++)
         parameters.createChildNode("Parameter")
@@ -123,8 +126,13 @@ void* CGForceProxy::deserialize(const SerializationNode& node) const {
 
         if (!node.getChildren().empty()) {
             readModel(*force, node.getChildNode("Model"));
-            for (auto& property : node.getChildNode("Properties").getChildren())
+            for (auto& property : node.getChildNode("Properties").getChildren()) {
+                if (property.getStringProperty("name") == PACKAGE)
+                    throw OpenMMException("CGForce: this XML file names the compiled code '" +
+                                          property.getStringProperty("value") +
+                                          "', which is only ever taken from setProperty(). Remove that entry.");
                 force->setProperty(property.getStringProperty("name"), property.getStringProperty("value"));
+            }
             readBeads(*force, node);
             readParameters(*force, node);
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import resource
 import struct
 import subprocess
 import sys
@@ -148,6 +150,38 @@ def test_writing_is_atomic_and_warns_of_nothing(
     export.save(network(), path, temperature=300.0)
     assert list(tmp_path.iterdir()) == [path]
     assert not [w for w in recwarn if "torch.jit" in str(w.message)]
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    path = export.save(network(), tmp_path / "e.cg.pt", temperature=300.0)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(
+            RuntimeError, match="disk of .*e.cg.pt is full .*older file.* as it was"
+        ):
+            export.save(network(seed=1), path, temperature=300.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_equal_models_are_equal_files_in_any_process(tmp_path: Path) -> None:
+    """Sets of names have another order in every process, files have not."""
+    program = (
+        "import sys, torch; from openmmcg import export, models; torch.manual_seed(0); "
+        "make = lambda name: models.build(name, bead_types=['A'], cutoff=1.0, width=8, rbf=6); "
+        "[export.save(make(name), f'{sys.argv[1]}-{name}', temperature=300.0) "
+        "for name in ('schnet', 'tensornet')]"
+    )
+    for seed in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / seed)],
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+    for name in ("schnet", "tensornet"):
+        assert (tmp_path / f"1-{name}").read_bytes() == (tmp_path / f"2-{name}").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import errno
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -255,13 +255,35 @@ def test_stops_early(dataset: Path, tmp_path: Path) -> None:
     assert json.loads((folder / "summary.json").read_text())["epochs"] < 50
 
 
-def test_full_disk(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_full_disk_loses_nothing(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second checkpoint meets a limit of the system; later the run goes on, bit for bit."""
+    from lightning.pytorch import Trainer
 
-    monkeypatch.setattr("lightning.pytorch.trainer.trainer.Trainer.save_checkpoint", fail)
-    with pytest.raises(RuntimeError, match="disk of .* is full .No space left.*continue from"):
-        train(small(dataset, tmp_path / "full", width=8, rbf=6, epochs=1), progress=False)
+    save, calls = Trainer.save_checkpoint, []
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fail(self: Trainer, path: str, *arguments: object) -> None:
+        calls.append(path)
+        if len(calls) == 3:  # the best and the last one of the first epoch were written
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            save(self, path, *arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    options = {"width": 8, "rbf": 6, "epochs": 3}
+    whole = train(small(dataset, tmp_path / "whole", **options), progress=False)
+    monkeypatch.setattr(Trainer, "save_checkpoint", fail)
+    with pytest.raises(RuntimeError, match="disk of .* is full .File too large.*continue from"):
+        train(small(dataset, tmp_path / "full", **options), progress=False)
+    assert len(calls) == 3
+    assert torch.load(tmp_path / "full" / "last.ckpt", weights_only=True)["epoch"] == 0
+    monkeypatch.setattr(Trainer, "save_checkpoint", save)
+    resumed = train(small(dataset, tmp_path / "full", **options), progress=False)
+    found, expected = (load_network(folder).state_dict() for folder in (resumed, whole))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_checkpoint_of_another_architecture(trained: Path, dataset: Path, tmp_path: Path) -> None:

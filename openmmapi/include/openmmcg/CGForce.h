@@ -157,8 +157,12 @@ public:
      * Set an option of how the model is evaluated:
      *
      * - "runner": what evaluates the model. "native" is the engine's own code, many times faster, for the
-     *   architectures that it knows; "torchscript" runs any model through PyTorch; "auto" (default) is the first that
-     *   can run the model. A Context's info tells which it is, and why.
+     *   architectures that it knows; "torchscript" runs any model through PyTorch; "aoti" runs machine code that
+     *   PyTorch's AOTInductor compiled from the model; "auto" (default) is the first of the former two that can run the
+     *   model. A Context's info tells which it is, and why.
+     * - "package": the .pt2 file for the runner "aoti", which must have been compiled from this very model. As it is
+     *   machine code, use it only if you trust who made it. This property is not serialized, so that no XML file can
+     *   have code run: set it again for a Force that was read or copied.
      * - "precision": "auto" (default), "single" or "double". The Reference platform always uses double; on the CPU
      *   platform "auto" means single.
      * - "threads": how many CPU threads the model uses, or "platform" for as many as the CPU platform uses. "auto"

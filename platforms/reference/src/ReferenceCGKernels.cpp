@@ -62,6 +62,7 @@ static RunnerOptions chooseOptions(ContextImpl& context, const CGForce& force, c
     else if (!isReference && (threads == "platform" || runner == "native"))
         options.numThreads = atoi(platform.getPropertyValue(context.getOwner(), "Threads").c_str());
     options.parameterDerivatives = force.getNumEnergyParameterDerivatives() > 0;
+    options.package = force.getProperty("package");
     return options;
 }
 

@@ -14,15 +14,20 @@ from openmmcg.export.info import info, markdown
 from openmmcg.export.reading import read_card
 
 if TYPE_CHECKING:
+    from openmmcg.export.aot import compile_package, package_path
     from openmmcg.export.modelfile import load_script, save, to_bytes
     from openmmcg.export.trained import ExportConfig, export, export_trained
     from openmmcg.export.verification import verify
+    from openmmcg.export.wrapper import PairEnergy
 
 _MODULES = {
     "ExportConfig": "trained",
+    "PairEnergy": "wrapper",
+    "compile_package": "aot",
     "export": "trained",
     "export_trained": "trained",
     "load_script": "modelfile",
+    "package_path": "aot",
     "save": "modelfile",
     "to_bytes": "modelfile",
     "verify": "verification",
@@ -30,11 +35,14 @@ _MODULES = {
 
 __all__ = [
     "ExportConfig",
+    "PairEnergy",
+    "compile_package",
     "export",
     "export_trained",
     "info",
     "load_script",
     "markdown",
+    "package_path",
     "read_card",
     "save",
     "to_bytes",

@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.jit.frontend import FrontendError
 
+from openmmcg.export.wrapper import PairEnergy
 from openmmcg.models import CGNetwork
 
-Scriptable = CGNetwork | torch.jit.ScriptModule | torch.jit.ScriptFunction
+Scriptable = CGNetwork | PairEnergy | torch.jit.ScriptModule | torch.jit.ScriptFunction
 
 
 @contextmanager
@@ -32,8 +34,8 @@ def script(model: Scriptable) -> torch.jit.ScriptModule:
 
     Parameters
     ----------
-    model : CGNetwork, torch.jit.ScriptModule or torch.jit.ScriptFunction
-        A network is scripted; others pass through one save and load.
+    model : CGNetwork, PairEnergy, torch.jit.ScriptModule or torch.jit.ScriptFunction
+        The former two are scripted; others pass through one save and load.
 
     Returns
     -------
@@ -43,16 +45,16 @@ def script(model: Scriptable) -> torch.jit.ScriptModule:
     Raises
     ------
     ValueError
-        If `model` is none of these.
+        If `model` is none of these or cannot be scripted.
     """
     if isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule):
-        if not isinstance(model, CGNetwork):
+        if not isinstance(model, CGNetwork | PairEnergy):
             raise ValueError(
                 f"A model must be a CGNetwork or a scripted module, but a plain "
-                f"{type(model).__name__} was given; script it first with torch.jit.script."
+                f"{type(model).__name__} was given; wrap a module that returns energies of beads "
+                "in openmmcg.export.PairEnergy, or script it with torch.jit.script."
             )
-        with quiet_jit():
-            model = torch.jit.script(copy.deepcopy(model).eval())
+        model = _compiled(model)
     elif not isinstance(model, torch.jit.ScriptModule | torch.jit.ScriptFunction):
         raise ValueError(
             f"A model must be a CGNetwork or a scripted module, but a {type(model).__name__} "
@@ -62,6 +64,25 @@ def script(model: Scriptable) -> torch.jit.ScriptModule:
     for parameter in loaded.parameters():
         parameter.requires_grad_(False)
     return loaded
+
+
+def _compiled(model: CGNetwork | PairEnergy) -> torch.jit.ScriptModule:
+    model = copy.deepcopy(model).eval()
+    for module in model.modules():
+        # torch.jit writes constants in the order of a set of their names, which differs from
+        # process to process, and attributes as they come; of constants only tuples must be such.
+        names = getattr(module, "__constants__", ())
+        module.__constants__ = [n for n in names if isinstance(getattr(module, n, None), tuple)]
+    try:
+        with quiet_jit():
+            return torch.jit.script(model)
+    except (RuntimeError, OSError, FrontendError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{type(model).__name__} cannot be scripted ({reason}); write its forward in the part "
+            "of Python that torch.jit.script knows, with types of all arguments that are not "
+            "tensors."
+        ) from error
 
 
 def save_archive(model: torch.jit.ScriptModule | torch.jit.ScriptFunction) -> bytes:

@@ -39,7 +39,7 @@ def to_bytes(
 
     Parameters
     ----------
-    model : CGNetwork, torch.jit.ScriptModule or torch.jit.ScriptFunction
+    model : CGNetwork, PairEnergy, torch.jit.ScriptModule or torch.jit.ScriptFunction
         Anything whose ``forward`` honours the interface. It is tried on a few beads first.
     cutoff : float
         Range of the pair list in nm; 0 for a model of positions. A CGNetwork knows its own.
@@ -106,7 +106,7 @@ def save(model: Scriptable, path: str | os.PathLike[str], **card: Any) -> Path:
 
     Parameters
     ----------
-    model : CGNetwork, torch.jit.ScriptModule or torch.jit.ScriptFunction
+    model : CGNetwork, PairEnergy, torch.jit.ScriptModule or torch.jit.ScriptFunction
         The model.
     path : path-like
         Where to write, by custom ``NAME.cg.pt``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,3 +87,13 @@ def _pick(results: Results, order: Tensor) -> Results:
 def _twice(results: Results) -> Results:
     energy, forces, derivatives = results
     return energy.repeat(2), forces.repeat(2, 1), derivatives.repeat(1, 2)
+
+
+def largest_difference(expected: Sequence[Tensor], got: Sequence[Tensor]) -> float:
+    """Largest difference of two results relative to the largest value of each tensor."""
+    largest = 0.0
+    for a, b in zip(expected, got, strict=True):
+        scale = max(a.abs().max().item(), 1e-3)
+        difference = (a.double() - b.double()).abs().max().item() / scale
+        largest = max(largest, difference if np.isfinite(difference) else np.inf)
+    return largest

@@ -19,7 +19,7 @@ from openmmcg.export._script import argument_names
 from openmmcg.export.archive import read_bytes
 from openmmcg.export.geometry import chain
 from openmmcg.export.modelfile import load_script, read_card
-from openmmcg.export.trials import Results, trials
+from openmmcg.export.trials import Results, largest_difference, trials
 from openmmcg.models import CGNetwork
 
 _STEP = 1e-5
@@ -119,7 +119,7 @@ def _verify_pairs(path: Path, card: Mapping[str, Any], model: CGNetwork | None) 
         if eager is not None:
             compare.append(("network", eager(*arguments), got))
         for check, expected, result in compare:
-            found.setdefault(check, []).append(_difference(expected, result))
+            found.setdefault(check, []).append(largest_difference(expected, result))
     return {
         "differences": {check: max(values) for check, values in found.items()},
         "beads": [len(trial.beads.types) for trial in tried],
@@ -149,8 +149,8 @@ def _verify_positions(path: Path, card: Mapping[str, Any]) -> dict[str, Any]:
     reference, in_single = _clean_results(path, calls)
     here = module.double()(*calls[0])
     differences = {
-        "this process": _difference(reference, here if isinstance(here, tuple) else (here,)),
-        "single precision": _difference(reference, in_single),
+        "this process": largest_difference(reference, here if isinstance(here, tuple) else (here,)),
+        "single precision": largest_difference(reference, in_single),
     }
     return {"differences": differences, "beads": [len(positions)], "pairs": [0]}
 
@@ -193,13 +193,3 @@ def _slope_forces(
             ends.append(module(moved, *others)[0].sum())
         slopes[index] = (ends[1] - ends[0]) / (2.0 * _STEP)
     return slopes
-
-
-def _difference(expected: Sequence[Tensor], got: Sequence[Tensor]) -> float:
-    """Largest difference of two results relative to the largest value of each tensor."""
-    largest = 0.0
-    for a, b in zip(expected, got, strict=True):
-        scale = max(a.abs().max().item(), 1e-3)
-        difference = (a.double() - b.double()).abs().max().item() / scale
-        largest = max(largest, difference if np.isfinite(difference) else np.inf)
-    return largest

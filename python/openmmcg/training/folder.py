@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openmmcg.files import atomic_path
+from openmmcg.files import FULL_DISK, atomic_path
 
 RECIPE, PRIORS, SUMMARY = "training.json", "priors.json", "summary.json"
 METRICS, LAST, BEST = "metrics.csv", "last.ckpt", "best.ckpt"
 CROSS_VALIDATION, PRIOR_PLOTS, TENSORBOARD = "cross-validation.json", "priors.png", "tensorboard"
 CACHE = "cache"
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -37,7 +34,7 @@ def room_on(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL_DISK:
             raise
         raise RuntimeError(
             f"The disk of {folder} is full ({error.strerror}), so the training stopped; free some "

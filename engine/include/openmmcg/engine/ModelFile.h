@@ -66,6 +66,10 @@ public:
     const std::string& getCard() const {
         return card;
     }
+    /** The SHA-256 of everything but the card, as hexadecimal digits. Empty if there is no card. */
+    const std::string& getDigest() const {
+        return digest;
+    }
     Interface getInterface() const {
         return interface;
     }
@@ -91,7 +95,7 @@ public:
 
 private:
     void readCard(const std::string& source);
-    std::string bytes, card = "{}";
+    std::string bytes, card = "{}", digest;
     Interface interface = Positions;
     double cutoff = 0;
     size_t weightsOffset = 0, weightsSize = 0;

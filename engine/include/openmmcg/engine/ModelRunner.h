@@ -52,6 +52,8 @@ struct RunnerOptions {
     int numThreads = 1;
     /** Whether derivatives with respect to parameters will be asked for. */
     bool parameterDerivatives = false;
+    /** The file of compiled code that the runner "aoti" shall run. */
+    std::string package;
 };
 
 /**
