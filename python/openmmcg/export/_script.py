@@ -72,7 +72,8 @@ def _compiled(model: CGNetwork | PairEnergy) -> torch.jit.ScriptModule:
         # torch.jit writes constants in the order of a set of their names, which differs from
         # process to process, and attributes as they come; of constants only tuples must be such.
         names = getattr(module, "__constants__", ())
-        module.__constants__ = [n for n in names if isinstance(getattr(module, n, None), tuple)]
+        tuples = [name for name in names if isinstance(getattr(module, name, None), tuple)]
+        module.__dict__["__constants__"] = tuples
     try:
         with quiet_jit():
             return torch.jit.script(model)
