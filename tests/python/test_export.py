@@ -187,7 +187,7 @@ def test_equal_models_are_equal_files_in_any_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "card", "message"),
     [
-        (Constant(), {}, "plain Constant was given; script it"),
+        (Constant(), {}, "plain Constant was given; wrap a module"),
         (3.0, {}, "a float was given"),
         (torch.jit.script(Spring()), {}, "takes 1 arguments .positions.*interface='positions'"),
         (torch.jit.script(Constant()), {"interface": "positions"}, "needs 1, or 2 with a box"),
