@@ -308,7 +308,8 @@ class TestBadInput:
         setup = chains(model)
         setup.force.setProperty("runner", "abacus")
         with pytest.raises(
-            openmm.OpenMMException, match="no model runner 'abacus'; available: aoti, native, torchscript"
+            openmm.OpenMMException,
+            match="no model runner 'abacus'; available: aoti, native, torchscript",
         ):
             setup.context()
 
