@@ -85,7 +85,7 @@ def fit_in_closed_form(
     assert isinstance(network, PairSpline)
 
     def batches() -> Iterator[PairBatch]:
-        for part, types in _parts(data):
+        for part, types in _parts(data, network.n_channels):
             pairs = pair_lists(part, data.systems[part.system].template)
             yield _rows(network, part, types, pairs)
 
@@ -126,11 +126,13 @@ def _rows(
     )
 
 
-def _parts(data: TrainingData) -> Iterator[tuple[Part, Tensor]]:
+def _parts(data: TrainingData, channels: int) -> Iterator[tuple[Part, Tensor]]:
+    """Training frames in pieces whose design matrices are of like size, with their types."""
     frames = FrameSet(data)
+    beads = BATCH_BEADS if channels == 1 else BATCH_BEADS // (2 * channels)
     for index, system in enumerate(data.systems):
         numbers = torch.from_numpy(system.training + data.offsets[index])
-        size = max(1, min(BATCH_BEADS // system.n_beads, -(-len(numbers) // 2)))
+        size = max(1, min(beads // system.n_beads, -(-len(numbers) // 2)))
         for chunk in numbers.split(size):
             (part,) = frames[chunk]
             yield part, system.types

@@ -71,24 +71,26 @@ def cross_fitted(
     network = PairSpline(
         data.type_names, config.cutoff, rbf=_COEFFICIENTS, ranges=data_ranges(config, data)
     )
+    source = _Source(data, FrameSet(data), network, energies)
     folds = {index: _folds(data, index) for index in energies}
     of_forces = NormalEquations(network.rbf, FOLDS)
     of_energies = NormalEquations(network.rbf, FOLDS)
     for piece in _pieces(data, folds):
-        _, splines, matrix, labels = _forces(network, data, piece)
-        of_forces.add(piece.fold, splines, matrix, labels)
-        splines, matrix, labels = _energies(network, data, piece, energies[piece.system])
-        of_energies.add(piece.fold, splines, matrix, labels)
+        batch = source.batch(piece)
+        of_forces.add(piece.fold, *design(network, batch))
+        of_energies.add(piece.fold, *source.energy_rows(piece, batch))
     force_fits, force_share = _fits(of_forces, network, energies=False)
     energy_fits, energy_share = _fits(of_energies, network, energies=True)
     left = {index: torch.empty_like(data.systems[index].forces) for index in energies}
     rest = {index: torch.from_numpy(values).float() for index, values in energies.items()}
     for piece in _pieces(data, folds):
-        shape, splines, matrix, labels = _forces(network, data, piece)
+        batch = source.batch(piece)
+        own = left[piece.system]
+        splines, matrix, labels = design(network, batch)
         expected = _predicted(of_forces, splines, matrix, force_fits[piece.fold])
-        left[piece.system][piece.frames] = (labels - expected).reshape(shape).float()
+        own[piece.frames] = (labels - expected).reshape(-1, *own.shape[1:]).float()
         if energy_share > 0:
-            splines, matrix, labels = _energies(network, data, piece, energies[piece.system])
+            splines, matrix, labels = source.energy_rows(piece, batch)
             expected = _predicted(of_energies, splines, matrix, energy_fits[piece.fold])
             rest[piece.system][piece.frames] = (labels - expected).float()
     return Baselines(left, rest, force_share, energy_share)
@@ -121,32 +123,34 @@ def _pieces(data: TrainingData, folds: dict[int, np.ndarray]) -> Iterator[_Piece
                     yield _Piece(index, fold, frames)
 
 
-def _batch(data: TrainingData, piece: _Piece) -> tuple[PairBatch, torch.Size]:
-    (part,) = FrameSet(data)[piece.frames + data.offsets[piece.system]]
-    system = data.systems[piece.system]
-    forces = part.forces
-    if data.full_labels:
-        forces = forces - system.bound.forces(part.positions, part.boxes)
-    pairs = pair_lists(part, system.template)
-    types = system.types.repeat(len(piece.frames))
-    positions = part.positions.reshape(-1, 3)
-    return PairBatch(positions, forces.reshape(-1, 3), types, *pairs), forces.shape
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Where the rows of the least-squares problems come from."""
 
+    data: TrainingData
+    frames: FrameSet
+    network: PairSpline
+    energies: dict[int, np.ndarray]
 
-def _forces(
-    network: PairSpline, data: TrainingData, piece: _Piece
-) -> tuple[torch.Size, Tensor, Tensor, Tensor]:
-    batch, shape = _batch(data, piece)
-    return shape, *design(network, batch)
+    def batch(self, piece: _Piece) -> PairBatch:
+        """Beads of a piece, with forces less those of the priors."""
+        (part,) = self.frames[piece.frames + self.data.offsets[piece.system]]
+        system = self.data.systems[piece.system]
+        forces = part.forces
+        if self.data.full_labels:
+            forces = forces - system.bound.forces(part.positions, part.boxes)
+        types = system.types.repeat(len(piece.frames))
+        positions = part.positions.reshape(-1, 3)
+        pairs = pair_lists(part, system.template)
+        return PairBatch(positions, forces.reshape(-1, 3), types, *pairs)
 
-
-def _energies(
-    network: PairSpline, data: TrainingData, piece: _Piece, energies: np.ndarray
-) -> tuple[Tensor, Tensor, Tensor]:
-    batch, shape = _batch(data, piece)
-    owners = torch.arange(shape[0]).repeat_interleave(shape[1])
-    splines, matrix = energy_design(network, batch, owners, shape[0])
-    return splines, matrix, torch.from_numpy(energies[piece.frames.numpy()]).double()
+    def energy_rows(self, piece: _Piece, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Splines, design matrix and energies of the frames of a piece."""
+        count = len(piece.frames)
+        owners = torch.arange(count).repeat_interleave(len(batch.types) // count)
+        splines, matrix = energy_design(self.network, batch, owners, count)
+        labels = torch.from_numpy(self.energies[piece.system][piece.frames.numpy()])
+        return splines, matrix, labels.double()
 
 
 def _fits(
