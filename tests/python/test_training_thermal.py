@@ -226,6 +226,7 @@ def test_all_terms_in_one_loss_of_a_network(tmp_path: Path, kind: str) -> None:
         network="schnet",
         thermal=kind,
         thermal_weights={"response": 1.0, "energies": 1.0},
+        response_baseline="network" if kind == "response" else "spline",
         width=16,
         rbf=12,
         epochs=15,
@@ -237,12 +238,39 @@ def test_all_terms_in_one_loss_of_a_network(tmp_path: Path, kind: str) -> None:
     folder = train(config, progress=False)
     history = (folder / "metrics.csv").read_text().splitlines()
     assert history[0].split(",")[-2:] == ["val_objective", "response_gain"]
+    assert (folder / "baseline-2" / "best.ckpt").exists() == (kind == "response")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert "baselines explain" in " ".join(summary["notes"])
     network = load_network(folder).double()
     for kelvin in (270.0, 330.0):
         at = np.full(len(GRID), kelvin)
         found = along_bond(network, GRID, kelvin)
         assert error(found["force"], LINE.force(GRID[:, None], at)[:, 0]) < 0.1
         assert error(found["response"], LINE.response(GRID[:, None], at)[:, 0]) < 0.5
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+def test_network_baselines_are_cross_fitted(tmp_path: Path) -> None:
+    """Residuals are of frames that the network was not trained on: as large as the noise."""
+    from openmmcg.training.frames import load_data
+    from openmmcg.training.sources import open_datasets
+    from openmmcg.training.thermal.networks import network_residuals
+
+    path = diatomics(tmp_path / "d.h5", 400, [T0])
+    config = small(path, tmp_path / "out", network="schnet", width=32, rbf=24, epochs=60,
+                   batch_size=32, schedule="constant", learning_rate=3e-3)  # fmt: skip
+    with open_datasets(config) as datasets:
+        data = load_data(datasets, config)
+    (left,) = network_residuals(data, config, tmp_path / "out", False)
+    system = data.systems[0]
+    distance = (system.positions[:, 1] - system.positions[:, 0]).norm(dim=1, keepdim=True)
+    direction = (system.positions[:, 1] - system.positions[:, 0]) / distance
+    kelvin = np.full(400, T0)
+    exact = torch.from_numpy(LINE.force(distance.numpy().astype(float), kelvin)) * direction
+    noise = (system.forces[:, 1] - exact).square().mean()
+    # A fit to the same frames would leave less than the noise.
+    assert float(left.square()[:, 1].mean()) > 0.98 * float(noise)
+    assert float(left.square().mean()) < 0.5 * float(system.forces.square().mean())
 
 
 @pytest.mark.parametrize(
@@ -253,6 +281,7 @@ def test_all_terms_in_one_loss_of_a_network(tmp_path: Path, kind: str) -> None:
         ({"thermal_weights": {"heat": 1.0}}, "any of response, frozen, energies"),
         ({"energy_weight": 1.0}, "thermal_weights: {energies: 1} instead"),
         ({"reference_temperature": -3.0}, "must be positive"),
+        ({"response_baseline": "network"}, "pair-spline is not trained step by step; set spline"),
     ],
     ids=str,
 )

@@ -69,6 +69,10 @@ class TrainConfig:
         term with a factor on its inverse-variance weight: response (covariance of force and energy
         of single frames), frozen (thermal forces of held beads) and energies (mean energies).
         By default frozen and response at 1, if the data have them and they pay. {} uses none.
+    response_baseline : str or None
+        What is subtracted from forces before they are multiplied with energies: network (two
+        networks like the one that is trained, each trained on half of the frames and used for the
+        other), or spline (pair splines, quick). By default network, and spline for pair-spline.
     priors : list of str or None
         Kinds of priors, see `openmmcg.priors.KINDS`; by default bonds, angles and signed
         impropers. An empty list trains without priors.
@@ -159,6 +163,7 @@ class TrainConfig:
     thermal: Literal["response", "input"] | None = None
     reference_temperature: float | None = None
     thermal_weights: dict[str, float] | None = None
+    response_baseline: Literal["network", "spline"] | None = None
     priors: list[str] | None = None
     prior_learning_rate: float = 0.0
     prior_plots: bool = True
@@ -232,10 +237,14 @@ class TrainConfig:
                     f"of {', '.join(TERMS)}."
                 )
         if self.thermal is None:
-            for name in ("reference_temperature", "thermal_weights"):
+            for name in ("reference_temperature", "thermal_weights", "response_baseline"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} has no meaning without thermal: response or input.")
             return
+        if self.response_baseline == "network" and self.network == LINEAR:
+            raise ValueError(
+                f"response_baseline is network, but {LINEAR} is not trained step by step; set spline."
+            )
         if self.reference_temperature is not None and not self.reference_temperature > 0:
             raise ValueError(
                 f"reference_temperature must be positive, but it is {self.reference_temperature}."

@@ -17,17 +17,16 @@ from openmmcg.models import CGNetwork
 from openmmcg.priors import DEFAULT_KINDS, SignedImpropers
 from openmmcg.training.config import LINEAR, TrainConfig, complete_recipe
 from openmmcg.training.cross import join_folds, joined_text
+from openmmcg.training.descent import descend
 from openmmcg.training.folder import (
     BEST,
     CACHE,
     CROSS_VALIDATION,
     LAST,
-    METRICS,
     PRIOR_PLOTS,
     PRIORS,
     RECIPE,
     SUMMARY,
-    TENSORBOARD,
     room_on,
     write_json,
 )
@@ -46,9 +45,6 @@ from openmmcg.training.thermal.plan import make_plan
 from openmmcg.training.thermal.prepare import with_thermal_labels
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
-
-    from openmmcg.training.batches import FrameModule
     from openmmcg.training.module import ForceMatching
 
 __all__ = ["load_network", "train"]
@@ -115,7 +111,7 @@ def _train_once(config: TrainConfig, output: Path, fold: Fold | None, progress: 
         if not (output / SUMMARY).exists():
             with _threads(config.threads), _quiet_lightning():
                 if plan is not None:
-                    data = with_thermal_labels(data, datasets, config, plan)
+                    data = with_thermal_labels(data, datasets, config, plan, output, progress)
                 _fit(output, config, network, data, progress)
     if progress and _rank() == 0:
         print(summary_text(json.loads((output / SUMMARY).read_text()), output))
@@ -214,88 +210,12 @@ def _fit(
     solved = is_linear(config)
     if solved:
         fit_in_closed_form(output, module, data, config)
-    elif not _descend(output, config, module, frames, progress):
+    elif not descend(output, config, module, frames, progress):
         return
     if module.trained_priors is not None:
         _write_trained_priors(output, module)
     summary = summarise(module.history, data, [*notes, *module.floors.notes], solved)
     write_json(output / SUMMARY, summary)
-
-
-def _descend(
-    output: Path, config: TrainConfig, module: ForceMatching, frames: FrameModule, progress: bool
-) -> bool:
-    """Minimise the loss step by step; return whether this process shall write the results."""
-    trainer = _trainer(output, config, module.monitor, progress)
-    last = output / LAST
-    trainer.fit(module, frames, ckpt_path=last if last.exists() else None, weights_only=True)
-    if trainer.interrupted:
-        raise RuntimeError(
-            f"The training was interrupted after epoch {trainer.current_epoch}; run the same "
-            f"command again to continue from {last}."
-        )
-    return bool(trainer.is_global_zero)
-
-
-def _trainer(output: Path, config: TrainConfig, monitor: str, progress: bool) -> pl.Trainer:
-    import lightning.pytorch as pl
-    from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-
-    from openmmcg.training.callbacks import MetricsFile, TrainingProgress
-
-    callbacks: list[pl.Callback] = [
-        # Buffers are constants, and an average would round integers.
-        EMAWeightAveraging(decay=config.ema_decay, use_buffers=False),
-        MetricsFile(output / METRICS),
-        ModelCheckpoint(
-            dirpath=output,
-            filename=Path(BEST).stem,
-            monitor=monitor,
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
-    ]
-    if config.early_stopping is not None:
-        callbacks.append(EarlyStopping(monitor, patience=config.early_stopping))
-    if progress:
-        callbacks.append(TrainingProgress())
-    return pl.Trainer(
-        default_root_dir=output,
-        accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        strategy=_strategy(config),
-        use_distributed_sampler=False,
-        max_epochs=config.epochs,
-        gradient_clip_val=config.gradient_clip,
-        callbacks=callbacks,
-        logger=_tensorboard(output) if config.tensorboard else False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        inference_mode=False,
-    )
-
-
-def _strategy(config: TrainConfig) -> str:
-    """Name of Lightning's strategy; forces do not depend on all parameters, so DDP has to look."""
-    several = config.devices > 1 or config.num_nodes > 1
-    if config.strategy == "ddp" or (config.strategy == "auto" and several):
-        return "ddp_find_unused_parameters_true"
-    return config.strategy
-
-
-def _tensorboard(output: Path) -> Any:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    try:
-        return TensorBoardLogger(output, name=TENSORBOARD, version="")
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            "tensorboard is true, but TensorBoard is not installed; `pip install tensorboard`, or "
-            "set tensorboard: false (metrics.csv is written in any case)."
-        ) from error
 
 
 def _write_trained_priors(output: Path, module: ForceMatching) -> None:

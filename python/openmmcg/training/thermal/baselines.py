@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from openmmcg.training.batches import FrameSet, pair_lists
 from openmmcg.training.closed_form import BATCH_BEADS, data_ranges
 from openmmcg.training.config import TrainConfig
 from openmmcg.training.frames import TrainingData
+from openmmcg.training.labels import squared_residuals
 from openmmcg.training.split import Fold, validation_mask
 
 FOLDS = 4
@@ -45,7 +46,10 @@ class Baselines:
 
 
 def cross_fitted(
-    data: TrainingData, energies: dict[int, np.ndarray], config: TrainConfig
+    data: TrainingData,
+    energies: dict[int, np.ndarray],
+    config: TrainConfig,
+    forces: list[Tensor] | None = None,
 ) -> Baselines:
     """Subtract from every frame what pair splines predict that were fitted to other frames.
 
@@ -63,6 +67,8 @@ def cross_fitted(
         Of the systems that are to be treated, kJ/mol, less the mean at each temperature.
     config : TrainConfig
         Cutoff.
+    forces : list of torch.Tensor, shape (F, N, 3), optional
+        Of all systems, less a better baseline than splines; kJ/mol/nm.
 
     Returns
     -------
@@ -77,18 +83,26 @@ def cross_fitted(
     of_energies = NormalEquations(network.rbf, FOLDS)
     for piece in _pieces(data, folds):
         batch = source.batch(piece)
-        of_forces.add(piece.fold, *design(network, batch))
+        if forces is None:
+            of_forces.add(piece.fold, *design(network, batch))
         of_energies.add(piece.fold, *source.energy_rows(piece, batch))
-    force_fits, force_share = _fits(of_forces, network, energies=False)
+    if forces is None:
+        force_fits, force_share = _fits(of_forces, network, energies=False)
+    else:
+        force_share = 1.0 - source.square(forces) / source.square(None)
     energy_fits, energy_share = _fits(of_energies, network, energies=True)
-    left = {index: torch.empty_like(data.systems[index].forces) for index in energies}
+    left = {
+        index: torch.empty_like(data.systems[index].forces) if forces is None else forces[index]
+        for index in energies
+    }
     rest = {index: torch.from_numpy(values).float() for index, values in energies.items()}
     for piece in _pieces(data, folds):
         batch = source.batch(piece)
-        own = left[piece.system]
-        splines, matrix, labels = design(network, batch)
-        expected = _predicted(of_forces, splines, matrix, force_fits[piece.fold])
-        own[piece.frames] = (labels - expected).reshape(-1, *own.shape[1:]).float()
+        if forces is None:
+            own = left[piece.system]
+            splines, matrix, labels = design(network, batch)
+            expected = _predicted(of_forces, splines, matrix, force_fits[piece.fold])
+            own[piece.frames] = (labels - expected).reshape(-1, *own.shape[1:]).float()
         if energy_share > 0:
             splines, matrix, labels = source.energy_rows(piece, batch)
             expected = _predicted(of_energies, splines, matrix, energy_fits[piece.fold])
@@ -143,6 +157,21 @@ class _Source:
         positions = part.positions.reshape(-1, 3)
         pairs = pair_lists(part, system.template)
         return PairBatch(positions, forces.reshape(-1, 3), types, *pairs)
+
+    def square(self, forces: list[Tensor] | None) -> float:
+        """Sum of the squares of forces, by default the labels less the priors'."""
+        total = 0.0
+        for index in self.energies:
+            system = self.data.systems[index]
+            if forces is None:
+                everything = np.arange(len(system.positions))
+                squares = squared_residuals(
+                    replace(system, weights=None), everything, self.data.full_labels
+                )
+            else:
+                squares = forces[index].double().square()
+            total += float(squares.sum())
+        return total
 
     def energy_rows(self, piece: _Piece, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Splines, design matrix and energies of the frames of a piece."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from openmmcg.training.config import TrainConfig
+from openmmcg.training.config import LINEAR, TrainConfig
 from openmmcg.training.frames import SystemData, TrainingData
 from openmmcg.training.labels import inverse_variances, squared_residuals
 from openmmcg.training.thermal.labels import (
@@ -19,6 +20,7 @@ from openmmcg.training.thermal.labels import (
     response_labels,
     response_weight,
 )
+from openmmcg.training.thermal.networks import network_residuals
 from openmmcg.training.thermal.plan import ThermalPlan, energies_by_temperature
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
 
 
 def with_thermal_labels(
-    data: TrainingData, datasets: Sequence[Dataset], config: TrainConfig, plan: ThermalPlan
+    data: TrainingData,
+    datasets: Sequence[Dataset],
+    config: TrainConfig,
+    plan: ThermalPlan,
+    output: Path,
+    progress: bool,
 ) -> TrainingData:
     """Return the data with the labels that a plan asks for.
 
@@ -37,6 +44,10 @@ def with_thermal_labels(
         Those of the data's systems, open.
     config : TrainConfig
     plan : ThermalPlan
+    output : Path
+        Folder of the training, for networks of baselines.
+    progress : bool
+        Show bars of their training.
 
     Returns
     -------
@@ -46,7 +57,10 @@ def with_thermal_labels(
     labels = {index: ThermalLabels(_groups(system)) for index, system in enumerate(data.systems)}
     notes = [*data.notes, *plan.notes]
     if "response" in plan.terms:
-        found, told = _responses(data, datasets, config, plan)
+        forces = None
+        if uses_networks(config):
+            forces = network_residuals(data, config, output, progress)
+        found, told = _responses(data, datasets, config, plan, forces)
         notes += told
         for index, own in found.items():
             labels[index] = labels[index]._replace(**own)
@@ -68,8 +82,19 @@ def _groups(system: SystemData) -> Tensor:
     return torch.from_numpy(groups.astype(np.int64))
 
 
+def uses_networks(config: TrainConfig) -> bool:
+    """Whether baselines of forces are networks: by default if the network has to be trained."""
+    if config.response_baseline is None:
+        return config.network != LINEAR
+    return config.response_baseline == "network"
+
+
 def _responses(
-    data: TrainingData, datasets: Sequence[Dataset], config: TrainConfig, plan: ThermalPlan
+    data: TrainingData,
+    datasets: Sequence[Dataset],
+    config: TrainConfig,
+    plan: ThermalPlan,
+    forces: list[Tensor] | None,
 ) -> tuple[dict[int, dict[str, Tensor]], list[str]]:
     """Responses of single frames with cross-fitted baselines, and what to tell of them."""
     from openmmcg.training.thermal.baselines import cross_fitted
@@ -79,7 +104,7 @@ def _responses(
         dataset = datasets[index]
         assert dataset.energies is not None
         energies[index] = energies_by_temperature(dataset.energies, dataset.temperatures)
-    baselines = cross_fitted(data, energies, config)
+    baselines = cross_fitted(data, energies, config, forces)
     found, notes = {}, []
     for index in plan.deviations:
         system = data.systems[index]
