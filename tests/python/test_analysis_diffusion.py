@@ -62,11 +62,13 @@ def test_images_and_drift_do_not_count():
 
 
 def test_where_there_is_no_estimate():
-    paths = walk(100, 5, 1.0, 1.0)[None]
+    paths = walk(200, 5, 1.0, 1.0)[None]
+    assert self_diffusion(ensemble(paths, 1.0), range(5), [1.0] * 5) is not None
     for changes in (
         {"boxes": None},
         {"frame_interval": None},
-        {"weights": np.linspace(1, 2, 100)},
+        {"continuous": False},
+        {"weights": np.linspace(1, 2, 200)},
     ):
         assert self_diffusion(ensemble(paths, 1.0, **changes), range(5), [1.0] * 5) is None
-    assert self_diffusion(ensemble(paths[:, :20], 1.0), range(5), [1.0] * 5) is None
+    assert self_diffusion(ensemble(paths[:, :150], 1.0), range(5), [1.0] * 5) is None

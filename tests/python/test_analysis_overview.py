@@ -62,6 +62,7 @@ def test_a_run_at_several_temperatures(folder):
         assert own["reference"]["frames"] == 200
         assert own["model"]["frames"] == 60
         assert row["rdf_error"] is None
+        assert own["ramachandran"]["crossings"]["model"] is None  # replicas are exchanged
     checker = Checker()
     checker.feed(page.read_text())
     assert checker.open == checker.outside == []

@@ -62,8 +62,9 @@ class Ramachandran:
         that both ensembles visit, with the mean difference removed; None if there is none.
     populations : dict
         Region name to (reference, CG) probability.
-    crossings : dict of int
-        Changes of the sign of phi between the cores of the two basins, per ensemble.
+    crossings : dict of int or None
+        Changes of the sign of phi between the cores of the two basins, per ensemble; None where
+        walkers exchange configurations.
     """
 
     reference: np.ndarray
@@ -72,7 +73,7 @@ class Ramachandran:
     baseline: dict[str, float]
     free_energy_error: float | None
     populations: dict[str, tuple[float, float]]
-    crossings: dict[str, int]
+    crossings: dict[str, int | None]
 
     def numbers(self) -> dict[str, Any]:
         """Everything but the maps, ready for JSON."""
@@ -171,7 +172,7 @@ def compare_ramachandran(
     maps: dict[str, np.ndarray] = {}
     baseline: dict[str, float] = {}
     regions: dict[str, list[float]] = {name: [] for name in REGIONS}
-    crossings: dict[str, int] = {}
+    crossings: dict[str, int | None] = {}
     for name, ensemble in (("reference", reference), ("model", model)):
         phi, psi = (torsions(ensemble.positions, pairs[:, k]) for k in (0, 1))
         weights = np.broadcast_to(ensemble.weights[:, None], phi.shape)
@@ -185,7 +186,7 @@ def compare_ramachandran(
                 baseline[f"{name}_{half}"] = jensen_shannon(*densities)
         for region, inside in REGIONS.items():
             regions[region].append(float(np.average(inside(phi, psi), weights=weights)))
-        crossings[name] = basin_crossings(phi, ensemble.walkers)
+        crossings[name] = basin_crossings(phi, ensemble.walkers) if ensemble.continuous else None
     return Ramachandran(
         maps["reference"],
         maps["model"],

@@ -13,7 +13,7 @@ FIT = (0.05, 0.25)
 """Part of a walker's time over which the displacement is fitted: beyond the cage, where every
 time is still averaged over many starts."""
 LEAST_FRAMES = 40
-"""Frames of a walker below which there is no estimate."""
+"""Frames of a walker, or of a part of one, below which there is no estimate."""
 _PARTS = 4
 
 
@@ -58,17 +58,18 @@ def self_diffusion(
     Returns
     -------
     Diffusion or None
-        None without boxes or frame interval, with frames of unequal weight, or with too few.
+        None without boxes or frame interval, with frames of unequal weight or too few of them,
+        and where walkers exchange configurations.
     """
-    if ensemble.boxes is None or ensemble.frame_interval is None:
+    if ensemble.boxes is None or ensemble.frame_interval is None or not ensemble.continuous:
         return None
     tracks = [np.flatnonzero(ensemble.walkers == walker) for walker in np.unique(ensemble.walkers)]
     length = min(len(track) for track in tracks)
-    if length < LEAST_FRAMES or np.ptp(ensemble.weights) > 1e-6 * ensemble.weights.max():
-        return None
     if len(tracks) < _PARTS:
         length //= _PARTS
         tracks = [t[k * length : (k + 1) * length] for t in tracks for k in range(_PARTS)]
+    if length < LEAST_FRAMES or np.ptp(ensemble.weights) > 1e-6 * ensemble.weights.max():
+        return None
     curves = np.array(
         [
             mean_square_displacement(_centres(ensemble, track[:length], molecules, masses))

@@ -30,6 +30,8 @@ class Ensemble:
         Time between frames of a walker, ps, where known.
     boxes : ndarray, (F, 3, 3), or None
         Periodic box vectors as rows, nm; None without boundaries.
+    continuous : bool
+        Whether frames of a walker follow each other by dynamics, without exchanges.
     """
 
     positions: np.ndarray
@@ -37,6 +39,7 @@ class Ensemble:
     walkers: np.ndarray
     frame_interval: float | None = None
     boxes: np.ndarray | None = None
+    continuous: bool = True
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together or cannot be averaged."""
@@ -158,4 +161,5 @@ def from_run(frames: RunFrames, discard: float = 0.0) -> Ensemble:
         np.tile(np.arange(replicas), steps),
         frames.frame_interval,
         None if frames.box is None else np.broadcast_to(frames.box, (steps * replicas, 3, 3)),
+        not frames.exchanged,
     )

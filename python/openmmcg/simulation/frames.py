@@ -35,6 +35,9 @@ class RunFrames:
         ps.
     box : ndarray, (3, 3), or None
         Periodic box vectors as rows, nm, of all frames; None without boundaries.
+    exchanged : bool
+        Whether replicas are exchanged with other temperatures between frames, so that they do not
+        follow each other by dynamics.
     """
 
     positions: np.ndarray
@@ -43,6 +46,7 @@ class RunFrames:
     temperatures: np.ndarray
     frame_interval: float
     box: np.ndarray | None = None
+    exchanged: bool = False
 
 
 def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
@@ -85,7 +89,8 @@ def load_frames(folder: str | os.PathLike[str]) -> RunFrames:
             f"{folder / TRAJECTORY} has {len(positions)} frames, but {WEIGHTS} beside it has "
             f"{len(weights)}; run `openmm-cg run` again with the same settings."
         )
-    return RunFrames(positions, weights, times, kelvin, interval, box)
+    exchanged = len(record.get("temperatures", ())) > 1
+    return RunFrames(positions, weights, times, kelvin, interval, box, exchanged)
 
 
 def run_folders(folder: str | os.PathLike[str]) -> list[Path]:
