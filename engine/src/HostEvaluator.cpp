@@ -1,27 +1,31 @@
 #include "openmmcg/engine/HostEvaluator.h"
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 using namespace OpenMMCG;
 using namespace std;
 
-namespace {
+static string beadName(const BeadSet& beads, const vector<string>& typeNames, size_t bead) {
+    string name = "bead " + to_string(bead);
+    if (!typeNames.empty())
+        name +=
+            " (type " + typeNames[beads.types[bead]] + ", replica " + to_string(beads.topology.replicas[bead]) + ")";
+    return name;
+}
 
-/** Adds the time until the end of its scope to a counter. */
-class StageTimer {
-public:
-    explicit StageTimer(double& total) : total(total), start(chrono::steady_clock::now()) {}
-    ~StageTimer() {
-        total += chrono::duration<double>(chrono::steady_clock::now() - start).count();
-    }
+string OpenMMCG::describeBadPosition(const BeadSet& beads, const vector<string>& typeNames, size_t bead) {
+    return "The position of " + beadName(beads, typeNames, bead) + ", which is made of particle " +
+           to_string(beads.particles[bead][0]) + (beads.particles[bead].size() > 1 ? " and others" : "") +
+           ", is not a number. If the simulation has blown up, use a shorter time step or check the starting "
+           "structure.";
+}
 
-private:
-    double& total;
-    chrono::steady_clock::time_point start;
-};
-
-} // namespace
+void OpenMMCG::checkCutoff(double cutoff, const Box& box) {
+    if (box.periodic && cutoff > box.maxCutoff())
+        throw ModelError("The cutoff of the model (" + to_string(cutoff) +
+                         " nm) is more than half of the periodic box (" + to_string(box.maxCutoff()) +
+                         " nm). Use a larger box.");
+}
 
 HostEvaluator::HostEvaluator(int numParticles, const BeadSet& beads, const ModelFile& model,
                              unique_ptr<ModelRunner> runner, double skin, int numThreads)
@@ -43,47 +47,44 @@ void HostEvaluator::setBeads(const BeadSet& newBeads) {
     }
 }
 
-string HostEvaluator::beadName(size_t bead) const {
-    string name = "bead " + to_string(bead);
-    if (!typeNames.empty())
-        name +=
-            " (type " + typeNames[beads.types[bead]] + ", replica " + to_string(beads.topology.replicas[bead]) + ")";
-    return name;
-}
-
 const vector<double>& HostEvaluator::computePositions(const double* particlePositions) {
     StageTimer timer(times[Map]);
     map.gather(particlePositions, positions.data());
-    for (size_t i = 0; i < positions.size(); i++)
-        if (!isfinite(positions[i]))
-            throw ModelError("The position of " + beadName(i / 3) + ", which is made of particle " +
-                             to_string(beads.particles[i / 3][0]) +
-                             (beads.particles[i / 3].size() > 1 ? " and others" : "") +
-                             ", is not a number. If the simulation has blown up, use a shorter time step or check " +
-                             "the starting structure.");
+    checkPositions();
     return positions;
 }
 
-const ModelOutput& HostEvaluator::computeBeads(const double* particlePositions, const Box& box,
-                                               const vector<double>& parameters) {
-    computePositions(particlePositions);
-    if (box.periodic && cutoff > box.maxCutoff())
-        throw ModelError("The cutoff of the model (" + to_string(cutoff) +
-                         " nm) is more than half of the periodic box (" + to_string(box.maxCutoff()) +
-                         " nm). Use a larger box.");
-    const PairBatch* pairs = &noPairs;
-    if (interface == ModelFile::Pairs) {
-        StageTimer timer(times[List]);
-        if (order)
-            order->update(positions.data(), box);
-        pairs = &pairList->update(positions.data(), box, order.get());
-        numPairs = pairs->numPairs;
-    }
-    StageTimer timer(times[Network]);
+void HostEvaluator::setPositions(const vector<double>& beadPositions) {
+    positions = beadPositions;
+    checkPositions();
+}
+
+void HostEvaluator::checkPositions() const {
+    for (size_t i = 0; i < positions.size(); i++)
+        if (!isfinite(positions[i]))
+            throw ModelError(describeBadPosition(beads, typeNames, i / 3));
+}
+
+const PairBatch& HostEvaluator::findPairs(const Box& box) {
+    if (interface != ModelFile::Pairs)
+        return noPairs;
+    StageTimer timer(times[List]);
     if (order)
-        evaluateReordered(*pairs, parameters, box);
+        order->update(positions.data(), box);
+    return pairList->update(positions.data(), box, order.get());
+}
+
+const ModelOutput& HostEvaluator::computeBeads(const Box& box, const vector<double>& parameters,
+                                               const PairBatch* given) {
+    checkCutoff(cutoff, box);
+    const PairBatch& pairs = given == nullptr ? findPairs(box) : *given;
+    numPairs = pairs.numPairs;
+    StageTimer timer(times[Network]);
+    // Pairs that are given have the beads' own numbers.
+    if (order && given == nullptr)
+        evaluateReordered(pairs, parameters, box);
     else
-        runner->evaluate({positions, beads.types, *pairs, parameters, box}, output);
+        runner->evaluate({positions, beads.types, pairs, parameters, box}, output);
     checkOutput();
     numEvaluations++;
     return output;
@@ -114,7 +115,7 @@ void HostEvaluator::checkOutput() const {
     for (size_t i = 0; i < output.forces.size(); i++)
         if (!isfinite(output.forces[i]))
             throw ModelError(
-                "The model returned a force on " + beadName(i / 3) +
+                "The model returned a force on " + beadName(beads, typeNames, i / 3) +
                 " that is not a number. The configuration may be far from those that the model was trained " +
                 "on: check the starting structure, use a shorter time step, or add a repulsive prior.");
 }

@@ -19,6 +19,31 @@ static const int MAX_IMAGE = 2;
 static const double BORDER = 1e-9; // relative; what wrapping changes by rounding is much less
 static const int IMAGES = 2 * MAX_IMAGE + 1;
 
+vector<vector<pair<int, uint8_t>>> OpenMMCG::findNearBeads(const BeadTopology& topology) {
+    vector<vector<int>> bonded(topology.molecules.size());
+    for (auto& bond : topology.bonds) {
+        bonded[bond.first].push_back(bond.second);
+        bonded[bond.second].push_back(bond.first);
+    }
+    vector<vector<pair<int, uint8_t>>> near(bonded.size());
+    for (size_t bead = 0; bead < bonded.size(); bead++) {
+        // Breadth first, so that in rings the shortest path decides.
+        map<int, uint8_t> type = {{static_cast<int>(bead), SameMolecule}};
+        vector<int> shell = {static_cast<int>(bead)};
+        for (uint8_t level : {Bonded12, Bonded13, Bonded14}) {
+            vector<int> next;
+            for (int member : shell)
+                for (int other : bonded[member])
+                    if (type.insert({other, level}).second)
+                        next.push_back(other);
+            shell.swap(next);
+        }
+        type.erase(static_cast<int>(bead));
+        near[bead].assign(type.begin(), type.end());
+    }
+    return near;
+}
+
 void PairBatch::findRows(int numBeads, vector<int64_t>& starts) const {
     starts.resize(numBeads + 1);
     int64_t pair = 0;
@@ -47,7 +72,7 @@ PairList::PairList(const BeadTopology& topology, double cutoff, double skin, int
     team = make_unique<ThreadTeam>(chunks.size() < MIN_SHARED_CHUNKS ? 1 : numThreads);
     rowLengths.resize(rowBeads.size());
     firstPairs.resize(rowBeads.size());
-    classifyTopology();
+    near = findNearBeads(topology);
 }
 
 PairList::~PairList() = default;
@@ -66,30 +91,6 @@ void PairList::forChunks(Work work) {
         for (size_t chunk = thread; chunk < chunks.size(); chunk += numThreads)
             work(chunk);
     });
-}
-
-void PairList::classifyTopology() {
-    vector<vector<int>> bonded(topology.molecules.size());
-    for (auto& bond : topology.bonds) {
-        bonded[bond.first].push_back(bond.second);
-        bonded[bond.second].push_back(bond.first);
-    }
-    near.resize(bonded.size());
-    for (size_t bead = 0; bead < bonded.size(); bead++) {
-        // Breadth first, so that in rings the shortest path decides.
-        map<int, uint8_t> type = {{static_cast<int>(bead), SameMolecule}};
-        vector<int> shell = {static_cast<int>(bead)};
-        for (uint8_t level : {Bonded12, Bonded13, Bonded14}) {
-            vector<int> next;
-            for (int member : shell)
-                for (int other : bonded[member])
-                    if (type.insert({other, level}).second)
-                        next.push_back(other);
-            shell.swap(next);
-        }
-        type.erase(static_cast<int>(bead));
-        near[bead].assign(type.begin(), type.end());
-    }
 }
 
 uint8_t PairList::edgeType(int first, int second) const {

@@ -16,7 +16,12 @@ using namespace std;
 static const double WEIGHT_ROUNDING = 1e-12, WEIGHT_TOLERANCE = 1e-4;
 
 CGForce::CGForce()
-    : properties({{"runner", "auto"}, {"package", ""}, {"precision", "auto"}, {"threads", "auto"}, {"skin", "0.1"}}),
+    : properties({{"runner", "auto"},
+                  {"package", ""},
+                  {"precision", "auto"},
+                  {"threads", "auto"},
+                  {"skin", "0.1"},
+                  {"pairList", "auto"}}),
       temperatures(make_shared<TemperatureCheck>()), periodic(false) {
     setName("CGForce");
 }
@@ -165,11 +170,13 @@ static bool parseNumber(const string& text, double& value) {
 void CGForce::setProperty(const string& name, const string& value) {
     if (properties.find(name) == properties.end())
         throw OpenMMException("CGForce: unknown property '" + name +
-                              "'; known properties are package, precision, runner, skin and threads.");
+                              "'; known properties are package, pairList, precision, runner, skin and threads.");
     double number;
     string expected;
     if (name == "precision" && value != "auto" && value != "single" && value != "double")
         expected = "auto, single or double";
+    if (name == "pairList" && value != "auto" && value != "host" && value != "device")
+        expected = "auto, host or device";
     if (name == "threads" && value != "auto" && value != "platform" &&
         !(parseNumber(value, number) && number >= 1 && number == floor(number)))
         expected = "a whole number of at least 1, platform or auto";
@@ -185,7 +192,7 @@ const string& CGForce::getProperty(const string& name) const {
     auto property = properties.find(name);
     if (property == properties.end())
         throw OpenMMException("CGForce: unknown property '" + name +
-                              "'; known properties are package, precision, runner, skin and threads.");
+                              "'; known properties are package, pairList, precision, runner, skin and threads.");
     return property->second;
 }
 

@@ -1,6 +1,7 @@
 #include "openmmcg/internal/CGForceImpl.h"
 #include "TemperatureCheck.h"
 #include "openmm/OpenMMException.h"
+#include "openmmcg/internal/CGKernelSetup.h"
 
 using namespace OpenMMCG;
 using namespace OpenMM;
@@ -66,23 +67,7 @@ vector<string> CGForceImpl::getKernelNames() {
 }
 
 vector<pair<int, int>> CGForceImpl::getBondedParticles() const {
-    vector<pair<int, int>> bonded;
-    vector<int> particles, first(owner.getNumBeads());
-    vector<double> weights;
-    int type, molecule, replica;
-    for (int bead = 0; bead < owner.getNumBeads(); bead++) {
-        owner.getBeadParameters(bead, particles, weights, type, molecule, replica);
-        first[bead] = particles[0];
-        for (size_t k = 1; k < particles.size(); k++)
-            bonded.push_back({particles[0], particles[k]});
-    }
-    for (int bond = 0; bond < owner.getNumBonds(); bond++) {
-        int bead1, bead2;
-        owner.getBondParameters(bond, bead1, bead2);
-        if (first[bead1] != first[bead2])
-            bonded.push_back({first[bead1], first[bead2]});
-    }
-    return bonded;
+    return findBondedParticles(collectBeads(owner));
 }
 
 void CGForceImpl::updateParametersInContext(ContextImpl& context) {

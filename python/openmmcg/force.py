@@ -255,13 +255,15 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         return list(_cpp.derivatives(self._address))
 
     def setProperty(self, name: str, value: Any) -> None:
-        """Set an option of the evaluation: ``runner``, ``package``, ``precision``, ``threads`` or ``skin``.
+        """Set an option of the evaluation: ``runner``, ``package``, ``precision``, ``threads``, ``skin`` or ``pairList``.
 
         ``runner`` is "auto" (native if the engine knows the architecture, else torchscript), "native", "torchscript"
         or "aoti", which runs the machine code in ``package``, the .pt2 file that `openmmcg.export.compile_package`
         made of this very model. Use none from people you do not trust; XML files and pickles do not carry it.
-        ``precision`` is "auto" (double on the Reference platform, single on the CPU platform), "single" or "double";
-        the Reference platform always uses double. ``threads`` is a number (default 1) or "platform". ``skin`` is in nm.
+        ``precision`` is "auto" (double on the Reference platform and where another platform's own precision is double,
+        single elsewhere), "single" or "double"; the Reference platform always uses double. ``threads`` is a number
+        (default 1) or "platform". ``skin`` is in nm. ``pairList`` says where pairs are found on platforms with devices:
+        "device", "host" or "auto".
         """
         if unit.is_quantity(value):
             value = value.value_in_unit(unit.nanometer)
@@ -299,13 +301,13 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         Returns
         -------
         dict
-            ``runner``, ``runner_reason``, ``precision`` (str); ``threads``, ``evaluations``, ``pairs``, ``candidates``,
-            ``list_rebuilds`` (int); ``time_map``, ``time_list``, ``time_network``, ``time_scatter`` (s, so far).
+            ``runner``, ``runner_reason``, ``precision``, ``pair_list`` (str: where pairs are found); ``threads``,
+            ``evaluations``, ``pairs``, ``candidates``, ``list_rebuilds`` (int); ``time_map``, ``time_list``, ``time_network``, ``time_scatter`` (s, so far).
         """
         info: dict[str, Any] = dict(_cpp.context_info(self._address, int(context.this)))
         for key, text in info.items():
             if key.startswith("time_"):
                 info[key] = float(text)
-            elif key not in ("runner", "runner_reason", "precision"):
+            elif key not in ("runner", "runner_reason", "precision", "pair_list"):
                 info[key] = int(text)
         return info

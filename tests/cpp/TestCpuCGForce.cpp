@@ -1,7 +1,9 @@
 #include "TestCGForce.h"
 
-Platform* platform;
-const double TOL = 2e-5;
+void choosePlatform(const vector<string>&) {
+    platform = &Platform::getPlatformByName("CPU");
+    TOL = 2e-5;
+}
 
 /** The property overrules the platform's own precision. */
 static void testDoublePrecision() {
@@ -15,6 +17,5 @@ static void testDoublePrecision() {
 }
 
 void runPlatformTests() {
-    platform = &Platform::getPlatformByName("CPU");
     testDoublePrecision();
 }

@@ -41,6 +41,10 @@ struct Liquid {
         for (double& x : positions)
             x += shift(random);
     }
+    const ModelOutput& compute(HostEvaluator& evaluator) const {
+        evaluator.computePositions(positions.data());
+        return evaluator.computeBeads(box, parameters);
+    }
     HostEvaluator evaluator(int threads) const {
         ModelFile model = ModelFile::fromFile(string(TEST_DATA) + "/schnet-weights-v1.cg.pt");
         RunnerOptions options;
@@ -137,7 +141,7 @@ static void testAgainstRunner() {
     for (int replicas : {1, 3}) {
         Liquid liquid(2000, replicas);
         HostEvaluator evaluator = liquid.evaluator(1);
-        const ModelOutput& found = evaluator.computeBeads(liquid.positions.data(), liquid.box, liquid.parameters);
+        const ModelOutput& found = liquid.compute(evaluator);
         PairList list(liquid.beads.topology, CUTOFF, 0.1);
         auto runner = ModelRunner::create("native", ModelFile::fromFile(string(TEST_DATA) + "/schnet-weights-v1.cg.pt"),
                                           RunnerOptions());
@@ -158,12 +162,12 @@ static void testBitIdentical() {
     Liquid liquid(3000);
     HostEvaluator one = liquid.evaluator(1), more = liquid.evaluator(3), travelled = liquid.evaluator(2);
     for (int step = 0; step < 3; step++) {
-        travelled.computeBeads(liquid.positions.data(), liquid.box, liquid.parameters);
+        liquid.compute(travelled);
         liquid.move(0.02);
     }
-    const ModelOutput& expected = one.computeBeads(liquid.positions.data(), liquid.box, liquid.parameters);
-    ASSERT(identical(expected, more.computeBeads(liquid.positions.data(), liquid.box, liquid.parameters)));
-    ASSERT(identical(expected, travelled.computeBeads(liquid.positions.data(), liquid.box, liquid.parameters)));
+    const ModelOutput& expected = liquid.compute(one);
+    ASSERT(identical(expected, liquid.compute(more)));
+    ASSERT(identical(expected, liquid.compute(travelled)));
 }
 
 static void testBoxNotReduced() {

@@ -1,8 +1,8 @@
 #include "TestCGForce.h"
 
-Platform* platform;
-const double TOL = 1e-9;
-
-void runPlatformTests() {
+void choosePlatform(const vector<string>&) {
     platform = &Platform::getPlatformByName("Reference");
+    TOL = 1e-9;
 }
+
+void runPlatformTests() {}

@@ -167,6 +167,8 @@ public:
      *   platform "auto" means single.
      * - "threads": how many CPU threads the model uses, or "platform" for as many as the CPU platform uses. "auto"
      *   (default) is that for the native runner, whose results do not depend on it, and 1 for PyTorch.
+     * - "pairList": where pairs are found, "device" or "host". "auto" (default) is the device where the model is
+     *   evaluated on it, too, and the host elsewhere. The platforms Reference and CPU always use the host.
      * - "skin": how far beyond the cutoff candidates of the pair list reach, in nm. It affects speed only. The
      *   default is "0.1".
      */
@@ -199,9 +201,9 @@ public:
      */
     std::vector<double> getReplicaEnergies(OpenMM::Context& context) const;
     /**
-     * Get facts about the evaluation in a Context: the runner, precision and threads in use, counts of pairs and
-     * list rebuilds, and the wall time in seconds spent on each part of the force ("time_map", "time_list",
-     * "time_network", "time_scatter").
+     * Get facts about the evaluation in a Context: the runner, precision and threads in use, where pairs are found,
+     * counts of pairs and list rebuilds, and the wall time in seconds spent on each part of the force ("time_map",
+     * "time_list", "time_network", "time_scatter").
      */
     std::map<std::string, std::string> getContextInfo(OpenMM::Context& context) const;
 

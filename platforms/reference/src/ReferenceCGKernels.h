@@ -2,7 +2,7 @@
 #define OPENMMCG_REFERENCECGKERNELS_H_
 
 #include "openmmcg/CGKernels.h"
-#include "openmmcg/engine/HostEvaluator.h"
+#include "openmmcg/internal/CGKernelSetup.h"
 #include <memory>
 
 namespace OpenMMCG {
@@ -21,14 +21,8 @@ public:
 
 private:
     const ModelOutput& computeBeads(OpenMM::ContextImpl& context);
+    CGKernelSetup setup;
     std::unique_ptr<HostEvaluator> evaluator;
-    std::vector<std::string> parameterNames;
-    std::vector<double> parameterValues;
-    std::vector<size_t> derivativeIndices;
-    RunnerOptions options;
-    std::string runnerName, runnerReason;
-    bool periodic;
-    int numBeads;
 };
 
 } // namespace OpenMMCG

@@ -22,7 +22,7 @@ public:
     BeadMap(int numParticles, const std::vector<std::vector<int>>& particles,
             const std::vector<std::vector<double>>& weights);
     int getNumBeads() const {
-        return static_cast<int>(beadStart.size()) - 1;
+        return static_cast<int>(beadRows.start.size()) - 1;
     }
     /**
      * Compute bead positions. Particle coordinates must be unwrapped within each bead.
@@ -38,13 +38,29 @@ public:
      * @param particleForces  the forces to add to, x, y, z for every particle
      */
     void scatterAdd(const double* beadForces, double* particleForces) const;
+    /**
+     * A sparse matrix in compressed rows: row i has the columns and weights from start[i] to start[i + 1].
+     */
+    struct Rows {
+        std::vector<int> start = {0}, column;
+        std::vector<double> weight;
+    };
+    /** M: a row for each bead, whose columns are particles. */
+    const Rows& getBeadRows() const {
+        return beadRows;
+    }
+    /** The transpose of M, whose columns are beads. Only particles that belong to a bead have a row. */
+    const Rows& getParticleRows() const {
+        return particleRows;
+    }
+    /** The particle of each row of the transpose. */
+    const std::vector<int>& getMappedParticles() const {
+        return mappedParticles;
+    }
 
 private:
-    std::vector<int> beadStart = {0}, beadParticle;
-    std::vector<double> beadWeight;
-    // Only particles that belong to a bead have a row in the transposed map.
-    std::vector<int> mappedParticle, particleStart, particleBead;
-    std::vector<double> particleWeight;
+    Rows beadRows, particleRows;
+    std::vector<int> mappedParticles;
 };
 
 } // namespace OpenMMCG

@@ -6,6 +6,7 @@
 #include "openmmcg/engine/ModelRunner.h"
 #include "openmmcg/engine/PairList.h"
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,33 @@ struct BeadSet {
     std::vector<std::vector<double>> weights;
     std::vector<int64_t> types;
     BeadTopology topology;
+};
+
+/**
+ * What to say of a bead whose position is not a number.
+ *
+ * @param typeNames  the names of the bead types, or none
+ */
+std::string describeBadPosition(const BeadSet& beads, const std::vector<std::string>& typeNames, size_t bead);
+
+/**
+ * Throw a ModelError if pairs within a cutoff may have several images in a box.
+ */
+void checkCutoff(double cutoff, const Box& box);
+
+/**
+ * Adds the time until the end of its scope to a counter in seconds.
+ */
+class StageTimer {
+public:
+    explicit StageTimer(double& total) : total(total), start(std::chrono::steady_clock::now()) {}
+    ~StageTimer() {
+        total += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+
+private:
+    double& total;
+    std::chrono::steady_clock::time_point start;
 };
 
 /**
@@ -50,12 +78,23 @@ public:
      */
     const std::vector<double>& computePositions(const double* particlePositions);
     /**
-     * Compute energies and forces of the beads.
+     * Take over bead positions that were computed elsewhere.
      *
+     * @param beadPositions  x, y, z of every bead in nm
+     * @throws ModelError if a position is not a number
+     */
+    void setPositions(const std::vector<double>& beadPositions);
+    const std::vector<double>& getPositions() const {
+        return positions;
+    }
+    /**
+     * Compute energies and forces of the beads at their positions.
+     *
+     * @param given  the pairs of these positions, or null to find them
      * @throws ModelError if the box is too small, or the model fails
      */
-    const ModelOutput& computeBeads(const double* particlePositions, const Box& box,
-                                    const std::vector<double>& parameters);
+    const ModelOutput& computeBeads(const Box& box, const std::vector<double>& parameters,
+                                    const PairBatch* given = nullptr);
     /**
      * Add the forces of the last evaluation to the particles.
      */
@@ -63,6 +102,10 @@ public:
     /** Wall time spent in each stage so far, in seconds. */
     const std::array<double, NumStages>& getTimes() const {
         return times;
+    }
+    /** The time of a stage, for parts of it that are done elsewhere. */
+    double& getTime(Stage stage) {
+        return times[stage];
     }
     const PairList& getPairList() const {
         return *pairList;
@@ -77,7 +120,8 @@ public:
     }
 
 private:
-    std::string beadName(size_t bead) const;
+    void checkPositions() const;
+    const PairBatch& findPairs(const Box& box);
     void checkOutput() const;
     void evaluateReordered(const PairBatch& pairs, const std::vector<double>& parameters, const Box& box);
     int numParticles, numThreads;

@@ -27,6 +27,11 @@ struct BeadTopology {
 enum EdgeType : int64_t { OtherMolecule = 0, SameMolecule = 1, Bonded12 = 2, Bonded13 = 3, Bonded14 = 4 };
 
 /**
+ * For every bead, the beads within three bonds of it in ascending order, with the edge type of the pair.
+ */
+std::vector<std::vector<std::pair<int, uint8_t>>> findNearBeads(const BeadTopology& topology);
+
+/**
  * The pairs of one configuration, in the layout that a model's `forward` takes.
  *
  * Each pair stands in the list twice, once in each direction. Pairs are sorted by their first
@@ -118,14 +123,13 @@ private:
     double squaredDistance(int bead, const Candidate& other, const double* positions) const;
     void writePairs(size_t chunk, const BeadOrder* order);
     void writePadding();
-    void classifyTopology();
     uint8_t edgeType(int first, int second) const;
     template <class Work>
     void forChunks(Work work);
     double cutoff, skin, listRadius = 0, allowedDisplacement = 0;
     int padding;
     BeadTopology topology;
-    // Beads within three bonds of each bead, sorted, with the edge type.
+    // See findNearBeads().
     std::vector<std::vector<std::pair<int, uint8_t>>> near;
     std::unique_ptr<ThreadTeam> team;
 

@@ -1,0 +1,108 @@
+#include "openmmcg/common/CommonBeadMap.h"
+#include "CommonCGKernelSources.h"
+#include "DeviceValues.h"
+
+using namespace OpenMMCG;
+using namespace OpenMM;
+using namespace std;
+
+CommonBeadMap::CommonBeadMap(ComputeContext& cc, const BeadSet& beads, bool modelIsDouble)
+    : cc(cc), numBeads(static_cast<int>(beads.types.size())) {
+    initializeMixed(beadPositions, cc, numBeads, 4, "cgBeads");
+    setBeads(beads);
+    ComputeProgram program =
+        cc.compileProgram(KernelSources::beads, {{"modelReal", modelIsDouble ? "double" : "float"}});
+    gatherKernel = program->createKernel("gatherBeads");
+    gatherKernel->addArg(cc.getPosq());
+    if (cc.getUseMixedPrecision())
+        gatherKernel->addArg(cc.getPosqCorrection());
+    gatherKernel->addArg(beadStart);
+    gatherKernel->addArg(beadParticles);
+    gatherKernel->addArg(beadWeights);
+    for (int k = 0; k < 3; k++)
+        gatherKernel->addArg(); // box vectors
+    gatherKernel->addArg(beadPositions);
+    gatherKernel->addArg(); // where the model reads positions
+    gatherKernel->addArg(numBeads);
+
+    scatterKernel = program->createKernel("scatterForces");
+    scatterKernel->addArg(particleSlots);
+    scatterKernel->addArg(particleStart);
+    scatterKernel->addArg(particleBeads);
+    scatterKernel->addArg(particleWeights);
+    scatterKernel->addArg(numMapped);
+    scatterKernel->addArg(); // where the model writes forces
+    scatterKernel->addArg(cc.getLongForceBuffer());
+    scatterKernel->addArg(cc.getPaddedNumAtoms());
+}
+
+void CommonBeadMap::setBeads(const BeadSet& beads) {
+    BeadMap map(cc.getNumAtoms(), beads.particles, beads.weights);
+    const BeadMap::Rows &toBeads = map.getBeadRows(), &toParticles = map.getParticleRows();
+    particles = toBeads.column;
+    mappedParticles = map.getMappedParticles();
+    numMapped = static_cast<int>(mappedParticles.size());
+    uploadTo(beadStart, cc, toBeads.start, "cgBeadStart");
+    uploadMixed(beadWeights, cc, toBeads.weight, "cgBeadWeights");
+    uploadTo(particleStart, cc, toParticles.start, "cgParticleStart");
+    uploadTo(particleBeads, cc, toParticles.column, "cgParticleBeads");
+    uploadMixed(particleWeights, cc, toParticles.weight, "cgParticleWeights");
+    if (scatterKernel)
+        scatterKernel->setArg(4, numMapped);
+    slots.clear();
+    followOrder();
+}
+
+/**
+ * Bring the device's slots and box offsets up to date. Whoever moves particles does not always tell, as when a barostat
+ * takes back a step, so this compares all of them.
+ */
+void CommonBeadMap::followOrder() {
+    const vector<int>& order = cc.getAtomIndex();
+    const vector<mm_int4>& offsets = cc.getPosCellOffsets();
+    auto isCurrent = [&](size_t k) {
+        const mm_int4& known = slots[k];
+        const mm_int4& offset = offsets[known.x];
+        return order[known.x] == particles[k] && known.y == offset.x && known.z == offset.y && known.w == offset.z;
+    };
+    bool current = slots.size() == particles.size();
+    for (size_t k = 0; current && k < particles.size(); k++)
+        current = isCurrent(k);
+    if (current)
+        return;
+    slotOfParticle.resize(order.size());
+    for (size_t slot = 0; slot < order.size(); slot++)
+        slotOfParticle[order[slot]] = static_cast<int>(slot);
+    slots.resize(particles.size());
+    for (size_t k = 0; k < particles.size(); k++) {
+        int slot = slotOfParticle[particles[k]];
+        slots[k] = mm_int4(slot, offsets[slot].x, offsets[slot].y, offsets[slot].z);
+    }
+    uploadTo(beadParticles, cc, slots, "cgBeadParticles");
+    vector<int> rows;
+    for (int particle : mappedParticles)
+        rows.push_back(slotOfParticle[particle]);
+    uploadTo(particleSlots, cc, rows, "cgParticleSlots");
+}
+
+void CommonBeadMap::gather(const DeviceBuffer& positions) {
+    followOrder();
+    int arg = cc.getUseMixedPrecision() ? 5 : 4;
+    setBoxArgs(cc, gatherKernel, arg, currentBox(cc, true));
+    positions.setArg(gatherKernel, arg + 4);
+    gatherKernel->execute(numBeads);
+}
+
+vector<double> CommonBeadMap::download() {
+    vector<mm_double4> beads;
+    beadPositions.download(beads, true);
+    vector<double> positions;
+    for (const mm_double4& bead : beads)
+        positions.insert(positions.end(), {bead.x, bead.y, bead.z});
+    return positions;
+}
+
+void CommonBeadMap::scatter(const DeviceBuffer& forces) {
+    forces.setArg(scatterKernel, 5);
+    scatterKernel->execute(numMapped);
+}
