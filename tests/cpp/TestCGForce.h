@@ -1,129 +1,24 @@
 // Tests of CGForce that every platform must pass. A platform's test program includes this header and defines
-// - choosePlatform(), which sets the platform, TOL, the relative tolerance that its precision allows, and where pairs
-// are
-//   found, from the arguments of the program, and whether OpenMM's minimiser works there;
+// - choosePlatform(), which sets the platform from the arguments of the program, TOL, the relative tolerance that its
+//   precision allows, where pairs are found, and whether OpenMM's minimiser works there;
 // - runPlatformTests(), the tests that it has besides.
 
+#include "CGForceSetup.h"
 #include "openmm/Context.h"
+#include "openmm/HarmonicBondForce.h"
 #include "openmm/LocalEnergyMinimizer.h"
 #include "openmm/MonteCarloBarostat.h"
-#include "openmm/OpenMMException.h"
-#include "openmm/System.h"
+#include "openmm/NonbondedForce.h"
 #include "openmm/VerletIntegrator.h"
-#include "openmm/internal/AssertionUtilities.h"
-#include "openmmcg/CGForce.h"
-#include "sfmt/SFMT.h"
-#include <cmath>
 #include <iostream>
 #include <memory>
-#include <string>
-#include <vector>
-
-using namespace OpenMM;
-using namespace OpenMMCG;
-using namespace std;
+#include <sstream>
 
 Platform* platform;
 double TOL;
-string pairListProperty = "auto";
 bool minimizerWorks = true;
 void choosePlatform(const vector<string>& arguments);
 void runPlatformTests();
-
-const double CUTOFF = 0.6;
-const string MODEL = string(TEST_DATA) + "/pairs-v1.cg.pt";
-
-/**
- * A System of particles, some of which form overlapping beads, and what is needed to repeat the model's arithmetic.
- */
-struct Setup {
-    System system;
-    CGForce* force = nullptr;
-    vector<Vec3> positions;
-    vector<vector<int>> particles;
-    vector<vector<double>> weights;
-    vector<int> types, molecules, replicas;
-    vector<vector<int>> separation; // number of bonds between beads, up to 4
-    Vec3 box[3] = {Vec3(2.0, 0, 0), Vec3(0.5, 1.9, 0), Vec3(-0.4, 0.6, 1.8)};
-
-    /**
-     * Chains of three bonded beads in two replicas. A bead is made of up to three particles, which it may share.
-     */
-    Setup(int numChains, bool periodic, unsigned int seed, const string& model = MODEL) {
-        OpenMM_SFMT::SFMT sfmt;
-        init_gen_rand(seed, sfmt);
-        auto random = [&] { return genrand_real2(sfmt); };
-        force = new CGForce(model);
-        force->setProperty("pairList", pairListProperty);
-        system.setDefaultPeriodicBoxVectors(box[0], box[1], box[2]);
-        for (int chain = 0; chain < numChains; chain++) {
-            Vec3 center(2 * random(), 2 * random(), 2 * random());
-            int first = system.getNumParticles();
-            for (int i = 0; i < 5; i++) {
-                system.addParticle(10.0 + i);
-                positions.push_back(center + Vec3(0.4 * random(), 0.4 * random(), 0.4 * random()));
-            }
-            for (int i = 0; i < 3; i++) {
-                vector<int> members = {first + i, first + i + 1};
-                if (i == 1)
-                    members.push_back(first + 4);
-                vector<double> w;
-                double sum = 0;
-                for (size_t k = 0; k < members.size(); k++) {
-                    w.push_back(0.1 + random());
-                    sum += w.back();
-                }
-                for (double& value : w)
-                    value /= sum;
-                particles.push_back(members);
-                weights.push_back(w);
-                types.push_back(static_cast<int>(3 * random()));
-                molecules.push_back(chain / 2);
-                replicas.push_back(chain % 2);
-                force->addBead(members, w, types.back(), molecules.back(), replicas.back());
-            }
-            int bead = 3 * chain;
-            force->addBond(bead, bead + 1);
-            force->addBond(bead + 2, bead + 1);
-        }
-        force->setUsesPeriodicBoundaryConditions(periodic);
-        system.addForce(force);
-    }
-    vector<Vec3> beadPositions(const vector<Vec3>& r) const {
-        vector<Vec3> result(particles.size());
-        for (size_t bead = 0; bead < particles.size(); bead++)
-            for (size_t k = 0; k < particles[bead].size(); k++)
-                result[bead] += r[particles[bead][k]] * weights[bead][k];
-        return result;
-    }
-    double edgeScale(int i, int j) const {
-        const double scale[] = {1, 2, 30, 10, 5};
-        if (i / 3 == j / 3)
-            return scale[abs(i - j) == 1 ? 2 : 3];
-        return scale[molecules[i] == molecules[j] ? 1 : 0];
-    }
-    /** The model's energy by brute force over pairs and images. */
-    double expectedEnergy(const vector<Vec3>& r, double temperature = 300) const {
-        const double charge[] = {1, -0.5, 2};
-        vector<Vec3> beads = beadPositions(r);
-        int reach = force->usesPeriodicBoundaryConditions() ? 3 : 0;
-        double energy = 0;
-        for (int i = 0; i < static_cast<int>(beads.size()); i++)
-            for (int j = 0; j < i; j++) {
-                if (replicas[i] != replicas[j])
-                    continue;
-                for (int a = -reach; a <= reach; a++)
-                    for (int b = -reach; b <= reach; b++)
-                        for (int c = -reach; c <= reach; c++) {
-                            Vec3 d = beads[j] - beads[i] + box[0] * a + box[1] * b + box[2] * c;
-                            double x = 1 - d.dot(d) / (CUTOFF * CUTOFF);
-                            if (x > 0)
-                                energy += charge[types[i]] * charge[types[j]] * edgeScale(i, j) * x * x * x;
-                        }
-            }
-        return energy * (1 + 0.25 * (temperature / 300 - 1));
-    }
-};
 
 void testEnergy(bool periodic) {
     for (int chains : {3, 80}) {
@@ -333,17 +228,118 @@ void testPositionsInterface() {
         ASSERT_EQUAL_VEC(positions[i] * -50, state.getForces()[i], TOL);
 }
 
-template <class Action>
-void assertFails(Action action, const string& expected) {
-    string message;
-    try {
-        action();
+/**
+ * Platforms may reorder particles and move molecules into the periodic box. For the user, and for beads, particles stay
+ * where they are.
+ */
+void testWrappedMolecules(bool periodic) {
+    Setup setup(30, periodic, 71);
+    NonbondedForce* nonbonded = new NonbondedForce();
+    nonbonded->setNonbondedMethod(NonbondedForce::CutoffPeriodic);
+    nonbonded->setCutoffDistance(0.5);
+    for (size_t i = 0; i < setup.positions.size(); i++) {
+        nonbonded->addParticle(0, 1, 0);
+        // Chains are whole, and lie in different boxes.
+        setup.positions[i] +=
+            setup.box[0] * static_cast<double>(i / 5 % 3) - setup.box[2] * static_cast<double>(i / 5 % 2);
     }
-    catch (const OpenMMException& error) {
-        message = error.what();
+    setup.system.addForce(nonbonded);
+    VerletIntegrator integrator(1e-5);
+    Context context(setup.system, integrator, *platform);
+    for (int round = 0; round < 2; round++) {
+        context.setPositions(setup.positions);
+        integrator.step(2);
+        State state = context.getState(State::Positions | State::Energy | State::Forces);
+        for (size_t i = 0; i < setup.positions.size(); i++)
+            ASSERT_EQUAL_VEC(setup.positions[i], state.getPositions()[i], 1e-4);
+        ASSERT_EQUAL_TOL(setup.expectedEnergy(state.getPositions()), state.getPotentialEnergy(), 10 * TOL);
+        vector<Vec3> expected = setup.beadPositions(state.getPositions());
+        vector<Vec3> found = setup.force->getBeadPositions(context);
+        for (size_t bead = 0; bead < found.size(); bead++)
+            ASSERT_EQUAL_VEC(expected[bead], found[bead], 1e-5);
+        for (Vec3& r : setup.positions)
+            r += setup.box[1];
     }
-    if (message.empty() || message.find(expected) == string::npos)
-        throwException(__FILE__, __LINE__, "Expected an error with '" + expected + "', found '" + message + "'");
+}
+
+/** Many more pairs than there were at first: none may be lost, and the forces of others must not count twice. */
+void testContraction() {
+    Setup setup(40, false, 73);
+    setup.force->addEnergyParameterDerivative(CGForce::Temperature());
+    HarmonicBondForce* bonds = new HarmonicBondForce();
+    bonds->addBond(0, 8, 0.3, 100);
+    setup.system.addForce(bonds);
+    VerletIntegrator integrator(0.001);
+    Context context(setup.system, integrator, *platform);
+    for (double scale : {20.0, 1.0, 0.4}) {
+        vector<Vec3> positions = setup.positions;
+        for (Vec3& r : positions)
+            r *= scale;
+        context.setPositions(positions);
+        State state = context.getState(State::Energy | State::Forces | State::ParameterDerivatives);
+        Vec3 d = positions[8] - positions[0];
+        double length = sqrt(d.dot(d)), energy = setup.expectedEnergy(positions);
+        ASSERT_EQUAL_TOL(energy + 50 * (length - 0.3) * (length - 0.3), state.getPotentialEnergy(), TOL);
+        ASSERT_EQUAL_TOL(energy * 0.25 / 300, state.getEnergyParameterDerivatives().at(CGForce::Temperature()), TOL);
+        Vec3 sum;
+        for (size_t i = 0; i < positions.size(); i++)
+            sum += state.getForces()[i];
+        ASSERT_EQUAL_VEC(Vec3(), sum, 1e-2);
+        // The bond is the only force between its particles and the beads' own forces.
+        vector<Vec3> beadForces = setup.force->getBeadForces(context);
+        Vec3 expected = d * (100 * (length - 0.3) / length);
+        for (size_t bead = 0; bead < beadForces.size(); bead++)
+            for (size_t k = 0; k < setup.particles[bead].size(); k++)
+                if (setup.particles[bead][k] == 0)
+                    expected += beadForces[bead] * setup.weights[bead][k];
+        ASSERT_EQUAL_VEC(expected, state.getForces()[0], 1e-3);
+    }
+}
+
+void testSeveralForces() {
+    Setup setup(6, true, 79);
+    CGForce* second = new CGForce(MODEL);
+    second->setProperty("pairList", pairListProperty);
+    second->setForceGroup(1);
+    second->setUsesPeriodicBoundaryConditions(true);
+    second->addBead({0}, {}, 0, 0, 5);
+    second->addBead({7}, {}, 2, 1, 5);
+    setup.system.addForce(second);
+    VerletIntegrator integrator(0.001);
+    Context context(setup.system, integrator, *platform);
+    context.setPositions(setup.positions);
+    double first = setup.expectedEnergy(setup.positions);
+    double other = context.getState(State::Energy, false, 2).getPotentialEnergy();
+    ASSERT_EQUAL_TOL(first, context.getState(State::Energy, false, 1).getPotentialEnergy(), TOL);
+    State both = context.getState(State::Energy | State::Forces);
+    ASSERT_EQUAL_TOL(first + other, both.getPotentialEnergy(), TOL);
+    vector<Vec3> one = context.getState(State::Forces, false, 1).getForces();
+    vector<Vec3> two = context.getState(State::Forces, false, 2).getForces();
+    for (size_t i = 0; i < one.size(); i++)
+        ASSERT_EQUAL_VEC(one[i] + two[i], both.getForces()[i], 10 * TOL);
+}
+
+/** A run continued from a checkpoint, or repeated in another Context, is the same to the last bit. */
+void testCheckpoint() {
+    Setup setup(8, true, 83);
+    VerletIntegrator integrator(0.0005), again(0.0005);
+    Context context(setup.system, integrator, *platform), other(setup.system, again, *platform);
+    context.setPositions(setup.positions);
+    integrator.step(30);
+    stringstream checkpoint;
+    context.createCheckpoint(checkpoint);
+    integrator.step(30);
+    vector<Vec3> expected = context.getState(State::Positions).getPositions();
+    context.loadCheckpoint(checkpoint);
+    integrator.step(30);
+    other.setPositions(setup.positions);
+    again.step(60);
+    vector<Vec3> continued = context.getState(State::Positions).getPositions();
+    vector<Vec3> repeated = other.getState(State::Positions).getPositions();
+    for (size_t i = 0; i < expected.size(); i++) {
+        ASSERT(expected[i] == continued[i]);
+        ASSERT(expected[i] == repeated[i]);
+    }
 }
 
 void testErrors() {
@@ -396,6 +392,11 @@ int main(int argc, char** argv) {
         testUpdateParameters();
         testForceGroups();
         testBarostat();
+        for (bool periodic : {false, true})
+            testWrappedMolecules(periodic);
+        testContraction();
+        testSeveralForces();
+        testCheckpoint();
         testTwoContexts();
         if (minimizerWorks)
             testMinimize();

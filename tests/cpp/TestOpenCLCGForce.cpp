@@ -28,4 +28,27 @@ void choosePlatform(const vector<string>& arguments) {
     TOL = arguments.at(0) == "double" ? 1e-9 : 2e-5;
 }
 
-void runPlatformTests() {}
+/** One model is evaluated on one device. */
+static void testSeveralDevices() {
+    Setup setup(3, false, 61);
+    VerletIntegrator integrator(0.001);
+    assertFails([&] { Context context(setup.system, integrator, *platform, {{"DeviceIndex", "0,0"}}); },
+                "Set DeviceIndex to a single index");
+}
+
+static void testInfo() {
+    Setup setup(3, false, 61);
+    VerletIntegrator integrator(0.001);
+    Context context(setup.system, integrator, *platform);
+    context.setPositions(setup.positions);
+    context.getState(State::Energy);
+    auto info = setup.force->getContextInfo(context);
+    ASSERT_EQUAL(pairListProperty, info["pair_list"]);
+    ASSERT(info["precision"] == (TOL < 1e-6 ? "double" : "single"));
+    ASSERT(stoi(info["pairs"]) > 0 && stoi(info["candidates"]) >= stoi(info["pairs"]));
+}
+
+void runPlatformTests() {
+    testSeveralDevices();
+    testInfo();
+}

@@ -88,7 +88,7 @@ bool CommonCalcCGForceKernel::listIsComplete() {
     const CommonPairList::State& state = pairList->getState();
     if (state.badBead != 0)
         throw OpenMMException("CGForce: " + describeBadPosition(setup.beads, setup.typeNames, state.badBead - 1));
-    if (state.numPairs > pairList->getCapacity()) {
+    if (!pairList->hasRoom()) {
         int capacity = pairList->getRecommendedCapacity();
         buffers = createBuffers(capacity);
         pairList->setBuffers(buffers, capacity);

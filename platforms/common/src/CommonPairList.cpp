@@ -226,6 +226,10 @@ void CommonPairList::setBuffers(const ModelBuffers& buffers, int newCapacity) {
     buffers.edgeTypes.setArg(writeKernel, 14);
 }
 
+bool CommonPairList::hasRoom() const {
+    return capacity > 0 && state.numPairs <= capacity;
+}
+
 int CommonPairList::getRecommendedCapacity() const {
     return withReserve(state.numPairs);
 }
@@ -308,7 +312,7 @@ bool CommonPairList::check() {
         rowCount.download(counts);
         setRowLength(withReserve(*max_element(counts.begin(), counts.end())));
     }
-    return state.longRow == 0 && state.numPairs <= capacity;
+    return state.longRow == 0 && hasRoom();
 }
 
 int64_t CommonPairList::countCandidates() {

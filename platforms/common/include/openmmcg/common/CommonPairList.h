@@ -65,6 +65,8 @@ public:
     int getCapacity() const {
         return capacity;
     }
+    /** Whether the buffers have room for the pairs of the last update that was checked. */
+    bool hasRoom() const;
     /**
      * The capacity to choose for the number of pairs of the last update that was checked: some more than that, so that
      * it lasts for a while.
