@@ -29,6 +29,8 @@ lint: $(VENV)/installed $(VENV)/tools
 test-cpp: $(VENV)/installed
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
 
+# Tests that name no platform mean the CPU, whatever devices there are.
+test-python: export OPENMM_DEFAULT_PLATFORM := CPU
 test-python: $(VENV)/installed $(VENV)/tools
 	OPENMMCG_BUILD_DIR=$(BUILD) $(BIN)/python -m pytest --durations=10
 

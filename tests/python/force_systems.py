@@ -17,6 +17,17 @@ CHAIN_TYPES = (0, 1, 2, 0, 1, 2)
 CHAIN_BONDS = ((0, 1), (1, 2), (2, 3), (2, 4), (4, 5))
 
 
+PLATFORMS = [
+    name
+    for name in ("Reference", "CPU", "OpenCL", "CUDA", "HIP")
+    if any(
+        openmm.Platform.getPlatform(i).getName() == name
+        for i in range(openmm.Platform.getNumPlatforms())
+    )
+]
+"""Those that are present here."""
+
+
 @dataclass
 class Setup:
     """A System, its CGForce and starting positions (n, 3) in nm."""
@@ -26,13 +37,17 @@ class Setup:
     positions: np.ndarray
 
     def context(
-        self, platform: str = "Reference", integrator: openmm.Integrator | None = None
+        self,
+        platform: str = "Reference",
+        integrator: openmm.Integrator | None = None,
+        **properties: str,
     ) -> openmm.Context:
         """Create a Context with the positions set."""
         context = openmm.Context(
             self.system,
             integrator or openmm.VerletIntegrator(0.001),
             openmm.Platform.getPlatformByName(platform),
+            properties,
         )
         context.setPositions(self.positions)
         return context
