@@ -255,7 +255,7 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         return list(_cpp.derivatives(self._address))
 
     def setProperty(self, name: str, value: Any) -> None:
-        """Set an option of the evaluation: ``runner``, ``package``, ``precision``, ``threads``, ``skin`` or ``pairList``.
+        """Set an option: ``runner``, ``package``, ``precision``, ``threads``, ``skin`` or ``pairList``.
 
         ``runner`` is "auto" (native if the engine knows the architecture, else torchscript), "native", "torchscript"
         or "aoti", which runs the machine code in ``package``, the .pt2 file that `openmmcg.export.compile_package`
@@ -302,7 +302,8 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         -------
         dict
             ``runner``, ``runner_reason``, ``precision``, ``pair_list`` (str: where pairs are found); ``threads``,
-            ``evaluations``, ``pairs``, ``candidates``, ``list_rebuilds`` (int); ``time_map``, ``time_list``, ``time_network``, ``time_scatter`` (s, so far).
+            ``evaluations``, ``pairs``, ``candidates``, ``list_rebuilds`` (int); ``time_map``, ``time_list``,
+            ``time_network``, ``time_scatter`` (s, so far).
         """
         info: dict[str, Any] = dict(_cpp.context_info(self._address, int(context.this)))
         for key, text in info.items():
