@@ -146,8 +146,11 @@ def test_wrong_options_of_the_temperature() -> None:
             models.build("schnet", **make_one, **options)
 
 
+@pytest.mark.parametrize("runner", ["torchscript", "native"])
 @pytest.mark.parametrize("kind", ["response", "input"])
-def test_exported_model_is_driven_by_the_context_parameter(kind: str, tmp_path: Path) -> None:
+def test_exported_model_is_driven_by_the_context_parameter(
+    kind: str, runner: str, tmp_path: Path
+) -> None:
     """Energy parameter derivative of the Context against differences of W in T, and the card."""
     import openmm
     from openmmcg import CGForce
@@ -167,11 +170,12 @@ def test_exported_model_is_driven_by_the_context_parameter(kind: str, tmp_path: 
     for i, j in BONDS:
         force.addBond(i, j)
     force.addEnergyParameterDerivative(CGForce.Temperature())
+    force.setProperty("runner", runner)
     system.addForce(force)
     platform = openmm.Platform.getPlatform("Reference")
     context = openmm.Context(system, openmm.VerletIntegrator(1e-3), platform)
     context.setPositions(conformations(1)[0].numpy())
-    assert "temperature" in force.getContextInfo(context)["runner_reason"]
+    assert force.getContextInfo(context)["runner"] == runner
 
     def energy(temperature: float) -> tuple[float, float]:
         context.setParameter(CGForce.Temperature(), temperature)

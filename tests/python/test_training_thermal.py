@@ -178,6 +178,8 @@ def test_heat_capacity_from_several_temperatures(
     folder = train(small(path, tmp_path / "out", thermal_weights=weights), progress=False)
     network = load_network(folder).double()
     assert network.hyperparameters["heat_capacity"] is True
+    losses = json.loads((folder / "summary.json").read_text())["temperatures"]
+    assert list(losses) == ["260 K", "300 K", "340 K", "380 K"] and min(losses.values()) > 0
     at = np.full(len(GRID), 420.0)
     found = along_bond(network, GRID, 420.0)
     assert error(found["force"], LINE.force(GRID[:, None], at)[:, 0]) < 0.05

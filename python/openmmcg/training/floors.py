@@ -32,6 +32,7 @@ class Floors:
     def __init__(self, data: TrainingData) -> None:
         self.notes: list[str] = []
         self._estimators = [self._estimator(system) for system in data.systems]
+        self._temperatures = [s.temperatures[s.validation].round(2) for s in data.systems]
         self._sizes = [len(system.validation) * system.n_beads for system in data.systems]
 
     def estimate(self, residuals: Sequence[np.ndarray]) -> tuple[Floor, list[Floor]]:
@@ -44,6 +45,15 @@ class Floors:
         """
         parts = [e.estimate(r) for e, r in zip(self._estimators, residuals, strict=True)]
         return joint_floor(parts, self._sizes), parts
+
+    def by_temperature(self, residuals: Sequence[np.ndarray]) -> dict[float, float]:
+        """Mean square of the residuals at each temperature in K, if there are several."""
+        kelvin = np.concatenate(self._temperatures)
+        found = np.unique(kelvin)
+        if len(found) == 1:
+            return {}
+        squares = np.concatenate([np.square(r, dtype=float).mean(axis=(1, 2)) for r in residuals])
+        return {float(one): float(squares[kelvin == one].mean()) for one in found}
 
     def _estimator(self, system: SystemData) -> KnownFloor | NoiseFloor | UnknownFloor:
         frames = system.validation

@@ -253,6 +253,8 @@ class ForceMatching(pl.LightningModule):
             for system, part in zip(self._data.systems, parts, strict=True):
                 entry[f"val_loss {system.name}"] = part.loss
                 entry[f"noise_floor {system.name}"] = part.floor
+        for temperature, value in self.floors.by_temperature(residuals).items():
+            entry[f"val_loss {temperature:g} K"] = value
         if self.network.thermal is not None:
             loss, count, gain, whole = self._thermal_sums.tolist()
             entry[OBJECTIVE] = floor.loss + loss / max(1.0, count)

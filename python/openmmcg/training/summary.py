@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def summarise(
             }
             for system in data.systems
         }
+    kelvin = {name: best[name] for name in best if re.fullmatch(r"val_loss [\d.]+ K", name)}
+    if kelvin:
+        result["temperatures"] = {
+            name.removeprefix("val_loss "): value for name, value in kelvin.items()
+        }
     if OBJECTIVE in best:
         result |= {name: best[name] for name in (OBJECTIVE, "response_gain")}
     if closed_form:
@@ -122,6 +128,8 @@ def summary_text(summary: Mapping[str, Any], output: Path) -> str:
         floor = system["noise_floor"]
         above = "" if floor is None else f" = floor {floor:.0f} + {system['val_loss'] - floor:.0f}"
         lines.append(f"    {name:30s} {system['val_loss']:12.0f}{above}")
+    for name, value in summary.get("temperatures", {}).items():
+        lines.append(f"    at {name:27s} {value:12.0f}")
     if summary["noise_floor"] is not None:
         lines += [
             f"  noise floor     {summary['noise_floor']:12.0f} +- "

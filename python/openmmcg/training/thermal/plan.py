@@ -143,7 +143,10 @@ def _advice(name: str, deviation: float, temperatures: np.ndarray) -> str:
             f"{text} That is little: sample at several temperatures, further apart than that "
             "(openmm-cg sample --temperatures), or hold the beads (--frozen_beads)."
         )
-    return f"{text} That pays for a system of this size."
+    return (
+        f"{text} With hundreds of thousands of frames that pays for a system of this size; few are "
+        "better spent on held beads (--frozen_beads) or on other temperatures."
+    )
 
 
 def _automatic(

@@ -114,8 +114,9 @@ def _responses(
         for group, temperature in enumerate(np.unique(system.temperatures.round(2))):
             own = _groups(system) == group
             weights[own] = response_weight(_rms(rest[own]), float(temperature))
+        labels = response_labels(baselines.forces[index], rest, kelvin)
         found[index] = {
-            "responses": response_labels(baselines.forces[index], rest, kelvin),
+            "responses": labels,
             "response_weights": (plan.terms["response"] * weights)[:, None, None],
         }
         width = break_even(_rms(rest), float(kelvin.mean()))
@@ -124,7 +125,8 @@ def _responses(
             f"{baselines.force_share:.0%} of the forces beyond the priors and "
             f"{baselines.energy_share:.0%} of the energies of frames that they were not fitted to; "
             f"sigma_u = {_rms(rest):.1f} kJ/mol, D* = {width:.0f} K, weight (kT/sigma_u)^2 = "
-            f"{float(weights.mean()):.3g}."
+            f"{float(weights.mean()):.3g}; a label's noise is {_rms(labels):.0f} kJ/mol/nm, that of a "
+            f"force {_rms(baselines.forces[index]):.0f}."
         )
     return found, notes
 
