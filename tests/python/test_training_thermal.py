@@ -221,7 +221,7 @@ def test_labels_of_held_beads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["response", "input"])
 def test_all_terms_in_one_loss_of_a_network(tmp_path: Path, kind: str) -> None:
-    path = diatomics(tmp_path / "d.h5", 3000, [260.0, 300.0, 340.0])
+    path = diatomics(tmp_path / "d.h5", 2000, [260.0, 300.0, 340.0])
     config = small(
         path,
         tmp_path / "out",
@@ -259,7 +259,7 @@ def test_network_baselines_are_cross_fitted(tmp_path: Path) -> None:
     from openmmcg.training.thermal.networks import network_residuals
 
     path = diatomics(tmp_path / "d.h5", 400, [T0])
-    config = small(path, tmp_path / "out", network="schnet", width=32, rbf=24, epochs=60,
+    config = small(path, tmp_path / "out", network="schnet", width=32, rbf=24, epochs=40,
                    batch_size=32, schedule="constant", learning_rate=3e-3)  # fmt: skip
     with open_datasets(config) as datasets:
         data = load_data(datasets, config)
