@@ -106,9 +106,6 @@ c10::IValue TorchModel::Module::call(vector<c10::IValue> inputs) {
     try {
         return module.forward(std::move(inputs));
     }
-    catch (const c10::OutOfMemoryError&) {
-        throw; // who allocated the inputs knows more
-    }
     catch (const c10::Error& error) {
         fail(error.what_without_backtrace());
     }

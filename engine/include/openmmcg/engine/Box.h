@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace OpenMMCG {
 
@@ -103,6 +104,13 @@ struct Box {
     static double nearest(double x) {
         constexpr double SHIFT = 6755399441055744.0;
         return (x + SHIFT) - SHIFT;
+    }
+
+    /**
+     * The nine numbers of the box vectors a, b, c.
+     */
+    std::vector<double> getVectors() const {
+        return {a[0], a[1], a[2], b[0], b[1], b[2], c[0], c[1], c[2]};
     }
 
     bool operator==(const Box& other) const {
