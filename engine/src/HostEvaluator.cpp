@@ -20,6 +20,15 @@ string OpenMMCG::describeBadPosition(const BeadSet& beads, const vector<string>&
            "structure.";
 }
 
+void OpenMMCG::checkForces(const BeadSet& beads, const vector<string>& typeNames, const vector<double>& forces) {
+    for (size_t i = 0; i < forces.size(); i++)
+        if (!isfinite(forces[i]))
+            throw ModelError(
+                "The model returned a force on " + beadName(beads, typeNames, i / 3) +
+                " that is not a number. The configuration may be far from those that the model was trained " +
+                "on: check the starting structure, use a shorter time step, or add a repulsive prior.");
+}
+
 void OpenMMCG::checkCutoff(double cutoff, const Box& box) {
     if (box.periodic && cutoff > box.maxCutoff())
         throw ModelError("The cutoff of the model (" + to_string(cutoff) +
@@ -85,7 +94,7 @@ const ModelOutput& HostEvaluator::computeBeads(const Box& box, const vector<doub
         evaluateReordered(pairs, parameters, box);
     else
         runner->evaluate({positions, beads.types, pairs, parameters, box}, output);
-    checkOutput();
+    checkForces(beads, typeNames, output.forces);
     numEvaluations++;
     return output;
 }
@@ -109,15 +118,6 @@ void HostEvaluator::evaluateReordered(const PairBatch& pairs, const vector<doubl
         output.beadEnergies[bead] = orderedOutput.beadEnergies[place];
         copy_n(&orderedOutput.forces[3 * place], 3, &output.forces[3 * bead]);
     }
-}
-
-void HostEvaluator::checkOutput() const {
-    for (size_t i = 0; i < output.forces.size(); i++)
-        if (!isfinite(output.forces[i]))
-            throw ModelError(
-                "The model returned a force on " + beadName(beads, typeNames, i / 3) +
-                " that is not a number. The configuration may be far from those that the model was trained " +
-                "on: check the starting structure, use a shorter time step, or add a repulsive prior.");
 }
 
 void HostEvaluator::addForces(double* particleForces) {

@@ -288,7 +288,8 @@ unique_ptr<DeviceModel> DeviceModel::create(const ModelFile& file, const RunnerO
 string DeviceModel::findCudaObstacle(int deviceIndex) {
     if (!c10::impl::hasDeviceGuardImpl(c10::kCUDA))
         return "The platform CUDA needs a PyTorch that has CUDA, but PyTorch " TORCH_VERSION
-               " is here without; install one from PyTorch's index for your CUDA and build OpenMM-CG again, or use another "
+               " is here without; install one from PyTorch's index for your CUDA and build OpenMM-CG again, or use "
+               "another "
                "platform.";
     int count = c10::impl::VirtualGuardImpl(c10::kCUDA).deviceCount();
     if (deviceIndex < count)

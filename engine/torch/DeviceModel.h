@@ -23,8 +23,8 @@ struct GraphOptions {
 };
 
 /**
- * Where the arrays of a DeviceModel are. Their types and shapes are those of the contract of forward, real numbers having
- * the type of the model.
+ * Where the arrays of a DeviceModel are. Their types and shapes are those of the contract of forward, real numbers
+ * having the type of the model.
  */
 struct DeviceAddresses {
     void *positions, *pairs, *shifts, *edgeTypes, *forces;
@@ -34,11 +34,11 @@ struct DeviceAddresses {
  * A TorchScript model whose inputs and outputs stay in memory of PyTorch's on a device, at addresses that do not change
  * until allocate() is called. Others write the inputs and read the forces there.
  *
- * All work is put into one stream of PyTorch's, and nothing waits for it except where values are asked for. For devices of
- * CUDA, the primary context must be current in all calls.
+ * All work is put into one stream of PyTorch's, and nothing waits for it except where values are asked for. For devices
+ * of CUDA, the primary context must be current in all calls.
  *
- * Where work can be recorded, the first evaluations are done as usual, since libraries prepare themselves then; the next
- * is recorded, and from then on repeated.
+ * Where work can be recorded, the first evaluations are done as usual, since libraries prepare themselves then; the
+ * next is recorded, and from then on repeated.
  */
 class DeviceModel {
 public:
@@ -56,8 +56,8 @@ public:
     /** The native handle of the stream, such as a CUstream; null on CPUs. */
     virtual void* getStream() const = 0;
     /**
-     * Make room for pairs. When this returns, the stream is idle, and all memory may be written to. Earlier addresses of
-     * pairs are not valid any more.
+     * Make room for pairs. When this returns, the stream is idle, and all memory may be written to. Earlier addresses
+     * of pairs are not valid any more.
      *
      * @param capacity  the number of pairs to make room for
      */

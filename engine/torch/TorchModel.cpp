@@ -100,9 +100,7 @@ static string findRemedy(const string& error, const RunnerOptions& options) {
 }
 
 c10::IValue TorchModel::Module::call(vector<c10::IValue> inputs) {
-    auto fail = [&](const string& text) {
-        throw ModelError("The model failed: " + text + findRemedy(text, options));
-    };
+    auto fail = [&](const string& text) { throw ModelError("The model failed: " + text + findRemedy(text, options)); };
     try {
         return module.forward(std::move(inputs));
     }
@@ -195,11 +193,21 @@ TorchOutputs TorchModel::evaluatePositions(const TorchInputs& inputs) {
 
 /** The name of the first operator in a block, or in those inside of it, that reads values of tensors. */
 static string findHostReadIn(const torch::jit::Block* block) {
-    static const set<string> alwaysRead = {"aten::item",          "aten::_local_scalar_dense", "aten::is_nonzero",
-                                           "aten::nonzero",       "aten::nonzero_numpy",       "aten::argwhere",
-                                           "aten::masked_select", "aten::unique_dim",          "aten::_unique2",
-                                           "aten::_unique",       "aten::unique_consecutive",  "aten::equal",
-                                           "aten::allclose",      "aten::bincount",            "aten::cpu",
+    static const set<string> alwaysRead = {"aten::item",
+                                           "aten::_local_scalar_dense",
+                                           "aten::is_nonzero",
+                                           "aten::nonzero",
+                                           "aten::nonzero_numpy",
+                                           "aten::argwhere",
+                                           "aten::masked_select",
+                                           "aten::unique_dim",
+                                           "aten::_unique2",
+                                           "aten::_unique",
+                                           "aten::unique_consecutive",
+                                           "aten::equal",
+                                           "aten::allclose",
+                                           "aten::bincount",
+                                           "aten::cpu",
                                            "prim::tolist"};
     // These also convert plain numbers, which is no trouble.
     static const set<string> readTensors = {"aten::Bool",           "aten::Int",         "aten::Float",

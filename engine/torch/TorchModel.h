@@ -57,9 +57,9 @@ public:
         return dtype;
     }
     /**
-     * Find an operator in the model that reads values of tensors back to the host or makes tensors of a size that depends
-     * on them. What the model does next may then differ from step to step, and its work cannot be recorded once and
-     * repeated.
+     * Find an operator in the model that reads values of tensors back to the host or makes tensors of a size that
+     * depends on them. What the model does next may then differ from step to step, and its work cannot be recorded once
+     * and repeated.
      *
      * @return the operator's name, or nothing if there is none
      */

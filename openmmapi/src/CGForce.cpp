@@ -21,7 +21,8 @@ CGForce::CGForce()
                   {"precision", "auto"},
                   {"threads", "auto"},
                   {"skin", "0.1"},
-                  {"pairList", "auto"}}),
+                  {"pairList", "auto"},
+                  {"cudaGraphs", "auto"}}),
       temperatures(make_shared<TemperatureCheck>()), periodic(false) {
     setName("CGForce");
 }
@@ -170,13 +171,15 @@ static bool parseNumber(const string& text, double& value) {
 void CGForce::setProperty(const string& name, const string& value) {
     if (properties.find(name) == properties.end())
         throw OpenMMException("CGForce: unknown property '" + name +
-                              "'; known properties are package, pairList, precision, runner, skin and threads.");
+                              "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
     double number;
     string expected;
     if (name == "precision" && value != "auto" && value != "single" && value != "double")
         expected = "auto, single or double";
     if (name == "pairList" && value != "auto" && value != "host" && value != "device")
         expected = "auto, host or device";
+    if (name == "cudaGraphs" && value != "auto" && value != "on" && value != "off")
+        expected = "auto, on or off";
     if (name == "threads" && value != "auto" && value != "platform" &&
         !(parseNumber(value, number) && number >= 1 && number == floor(number)))
         expected = "a whole number of at least 1, platform or auto";
@@ -192,7 +195,7 @@ const string& CGForce::getProperty(const string& name) const {
     auto property = properties.find(name);
     if (property == properties.end())
         throw OpenMMException("CGForce: unknown property '" + name +
-                              "'; known properties are package, pairList, precision, runner, skin and threads.");
+                              "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
     return property->second;
 }
 

@@ -255,7 +255,9 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         return list(_cpp.derivatives(self._address))
 
     def setProperty(self, name: str, value: Any) -> None:
-        """Set an option: ``runner``, ``package``, ``precision``, ``threads``, ``skin`` or ``pairList``.
+        """Set an option of the evaluation.
+
+        They are ``runner``, ``package``, ``precision``, ``threads``, ``skin``, ``pairList`` and ``cudaGraphs``.
 
         ``runner`` is "auto" (native if the engine knows the architecture, else torchscript), "native", "torchscript"
         or "aoti", which runs the machine code in ``package``, the .pt2 file that `openmmcg.export.compile_package`
@@ -263,7 +265,8 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         ``precision`` is "auto" (double on the Reference platform and where another platform's own precision is double,
         single elsewhere), "single" or "double"; the Reference platform always uses double. ``threads`` is a number
         (default 1) or "platform". ``skin`` is in nm. ``pairList`` says where pairs are found on platforms with devices:
-        "device", "host" or "auto".
+        "device", "host" or "auto". ``cudaGraphs`` says whether the CUDA platform records the model's work once and
+        repeats it: "on" (an error if that is impossible), "off" or "auto".
         """
         if unit.is_quantity(value):
             value = value.value_in_unit(unit.nanometer)
@@ -303,12 +306,13 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         dict
             ``runner``, ``runner_reason``, ``precision``, ``pair_list`` (str: where pairs are found); ``threads``,
             ``evaluations``, ``pairs``, ``candidates``, ``list_rebuilds`` (int); ``time_map``, ``time_list``,
-            ``time_network``, ``time_scatter`` (s, so far).
+            ``time_network``, ``time_scatter`` (s, so far; not on CUDA, where the host does not wait for any of them);
+            on CUDA also ``cuda_graphs`` ("on" or "off") and ``cuda_graphs_reason``.
         """
         info: dict[str, Any] = dict(_cpp.context_info(self._address, int(context.this)))
         for key, text in info.items():
             if key.startswith("time_"):
                 info[key] = float(text)
-            elif key not in ("runner", "runner_reason", "precision", "pair_list"):
+            elif text.isdecimal():
                 info[key] = int(text)
         return info

@@ -32,6 +32,13 @@ struct BeadSet {
 std::string describeBadPosition(const BeadSet& beads, const std::vector<std::string>& typeNames, size_t bead);
 
 /**
+ * Throw a ModelError if a force on a bead is not a number.
+ *
+ * @param forces  x, y, z of every bead in kJ/mol/nm
+ */
+void checkForces(const BeadSet& beads, const std::vector<std::string>& typeNames, const std::vector<double>& forces);
+
+/**
  * Throw a ModelError if pairs within a cutoff may have several images in a box.
  */
 void checkCutoff(double cutoff, const Box& box);
@@ -122,7 +129,6 @@ public:
 private:
     void checkPositions() const;
     const PairBatch& findPairs(const Box& box);
-    void checkOutput() const;
     void evaluateReordered(const PairBatch& pairs, const std::vector<double>& parameters, const Box& box);
     int numParticles, numThreads;
     ModelFile::Interface interface;
