@@ -77,6 +77,7 @@ class CMakeBuild(build_ext):
                 f"-DOPENMMCG_OPENMM_VERSION={version_of(packages['openmm'])}",
                 *(torch_options(packages["torch"]) if WITH_TORCH else torchless_options(headers)),
                 f"-DCMAKE_INSTALL_PREFIX={target}",
+                f"-DOPENMMCG_CUDA_PACKAGES={os.environ.get('OPENMMCG_CUDA_PACKAGES', '')}",
                 f"-DOPENMMCG_BUILD_TESTS={'ON' if os.environ.get('OPENMMCG_BUILD_TESTS') else 'OFF'}",
             ]  # fmt: skip
             subprocess.run(configure, check=True)
