@@ -21,6 +21,9 @@ CudaCalcCGForceKernel::~CudaCalcCGForceKernel() {
         model.reset();
         cuCtxPopCurrent(&popped);
     }
+    else
+        // The process is ending, and the driver has gone before.
+        static_cast<void>(model.release());
 }
 
 bool CudaCalcCGForceKernel::findsPairsOnDevice(const string& property) const {
