@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 import openmm
 import torch
-from engines import Case, ForOpenMMTorch
+from cases import INTERACTIONS, LIQUID_FROM, RBF, WIDTH, Case
 from gpu_floor import device_rates, floor_seconds, schnet_work
 from gpu_worker import KERNELS, STEP
 from openmmcg.simulation import choose_platform
+from variants import ForOpenMMTorch
 
 HERE = Path(__file__).resolve().parent
 CASES = ["1x10", "64x10", "1x269", "64x269", "liquid1000", "liquid10000", "liquid100000"]
@@ -43,13 +44,15 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def parse_case(name: str) -> tuple[int, int, bool]:
-    """Return (beads, replicas, whether it is a liquid) of a case: ``REPLICASxBEADS`` or ``liquidBEADS``."""
+def parse_case(name: str) -> tuple[int, int]:
+    """Return (beads, replicas) of a case: ``REPLICASxBEADS``, or ``liquidBEADS``."""
     if match := re.fullmatch(r"(\d+)x(\d+)", name):
-        return int(match[2]), int(match[1]), False
-    if match := re.fullmatch(r"liquid(\d+)", name):
-        return int(match[1]), 1, True
-    raise argparse.ArgumentTypeError(f"{name!r} is not REPLICASxBEADS or liquidBEADS")
+        return int(match[2]), int(match[1])
+    if (match := re.fullmatch(r"liquid(\d+)", name)) and int(match[1]) >= LIQUID_FROM:
+        return int(match[1]), 1
+    raise SystemExit(
+        f"There is no case {name!r}; expected REPLICASxBEADS, or liquidBEADS with {LIQUID_FROM} beads or more."
+    )
 
 
 def write_case(case: Case, folder: Path) -> None:
@@ -198,11 +201,11 @@ def main() -> None:
         properties = torch.cuda.get_device_properties(0)
         rates, device = device_rates(properties), properties.name
     results: list[dict[str, Any]] = []
-    for name, (beads, replicas, liquid) in cases.items():
+    for name, (beads, replicas) in cases.items():
         print(f"{name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            case = Case(beads, replicas, folder, liquid)
+            case = Case(beads, replicas, folder)
             write_case(case, folder)
             variants = measure(
                 case,
@@ -212,8 +215,8 @@ def main() -> None:
                 arguments.rounds,
                 arguments.seconds,
             )
-        pairs = int(case.inputs[1].shape[1])
-        work = schnet_work(len(case.types), pairs, *case.sizes)
+            pairs = int(case.inputs()[1].shape[1])
+        work = schnet_work(len(case.types), pairs, WIDTH, INTERACTIONS, RBF)
         results.append(
             {
                 "case": name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -54,10 +53,11 @@ def test_without_a_gpu_it_says_so_in_a_sentence() -> None:
 
 
 def test_cases_are_parsed() -> None:
-    assert gpu.parse_case("64x269") == (269, 64, False)
-    assert gpu.parse_case("liquid1000") == (1000, 1, True)
-    with pytest.raises(argparse.ArgumentTypeError, match="REPLICASxBEADS"):
-        gpu.parse_case("64")
+    assert gpu.parse_case("64x269") == (269, 64)
+    assert gpu.parse_case("liquid1000") == (1000, 1)
+    for name in ("64", "liquid10"):
+        with pytest.raises(SystemExit, match="REPLICASxBEADS"):
+            gpu.parse_case(name)
 
 
 def test_every_kernel_has_its_part() -> None:
