@@ -13,8 +13,8 @@ using namespace OpenMM;
 using namespace OpenMMCG;
 using namespace std;
 
-/** Where pairs are found: see CGForce::setProperty(). */
-string pairListProperty = "auto";
+/** Where pairs are found, and whether CUDA graphs are used: see CGForce::setProperty(). */
+string pairListProperty = "auto", cudaGraphsProperty = "auto";
 
 const double CUTOFF = 0.6;
 const string MODEL = string(TEST_DATA) + "/pairs-v1.cg.pt";
@@ -41,6 +41,7 @@ struct Setup {
         auto random = [&] { return genrand_real2(sfmt); };
         force = new CGForce(model);
         force->setProperty("pairList", pairListProperty);
+        force->setProperty("cudaGraphs", cudaGraphsProperty);
         system.setDefaultPeriodicBoxVectors(box[0], box[1], box[2]);
         for (int chain = 0; chain < numChains; chain++) {
             Vec3 center(2 * random(), 2 * random(), 2 * random());

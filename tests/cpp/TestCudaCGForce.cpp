@@ -4,8 +4,6 @@
 
 const int SKIPPED = 77;
 
-static string graphs;
-
 static bool hasDevice() {
     try {
         platform = &Platform::getPlatformByName("CUDA");
@@ -22,14 +20,13 @@ void choosePlatform(const vector<string>& arguments) {
         exit(SKIPPED);
     }
     platform->setPropertyDefaultValue("Precision", arguments.at(0));
-    graphs = arguments.at(1);
+    cudaGraphsProperty = arguments.at(1);
     TOL = arguments.at(0) == "double" ? 1e-9 : 2e-5;
 }
 
 /** Evaluations by recording, before and after it, are the same, and the list may outgrow it. */
 static void testGraphs() {
     Setup setup(40, true, 71);
-    setup.force->setProperty("cudaGraphs", graphs);
     VerletIntegrator integrator(0.001);
     Context context(setup.system, integrator, *platform);
     for (int step = 0; step < 12; step++) {
@@ -42,7 +39,7 @@ static void testGraphs() {
         ASSERT_EQUAL_TOL(setup.expectedEnergy(positions), context.getState(State::Energy).getPotentialEnergy(), TOL);
     }
     auto info = setup.force->getContextInfo(context);
-    ASSERT_EQUAL(graphs, info["cuda_graphs"]);
+    ASSERT_EQUAL(cudaGraphsProperty, info["cuda_graphs"]);
     ASSERT_EQUAL(string("device"), info["pair_list"]);
 }
 

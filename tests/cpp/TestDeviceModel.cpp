@@ -250,7 +250,7 @@ static void testErrors() {
     GraphOptions off;
     off.mode = "off";
     ModelFile single =
-        scriptedModel("  return torch.matmul(positions, torch.ones([3, 3], dtype=torch.float32)).sum()\n");
+        scriptedModel("  return torch.matmul(positions, torch.ones([3, 3], dtype=6)).sum()\n"); // float32
     Writer<double> writer(single, off, 0);
     assertFails([&] { writer.model->evaluate({}, Box()); }, "set the property 'precision' to 'single'");
     Writer<float>(single, off, 0).model->evaluate({}, Box());
