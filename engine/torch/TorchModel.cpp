@@ -1,7 +1,7 @@
 #include "TorchModel.h"
 #include "PythonLock.h"
+#include "TorchSupport.h"
 #include <set>
-#include <sstream>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -16,25 +16,11 @@ struct TorchModel::Module {
     c10::IValue call(vector<c10::IValue> inputs);
 };
 
-static string describe(const at::Tensor& tensor) {
-    ostringstream text;
-    text << tensor.scalar_type() << " " << tensor.sizes();
-    return text.str();
-}
-
-/** Check the shape of something that a model returned, and detach it. */
+/** Check something that a model returned. */
 static at::Tensor expect(const c10::IValue& value, const vector<int64_t>& shape, const string& what) {
     if (!value.isTensor())
         throw ModelError("The model returned a " + value.tagKind() + " as " + what + "; expected a tensor.");
-    at::Tensor tensor = value.toTensor().detach();
-    if (tensor.sizes() != c10::IntArrayRef(shape)) {
-        ostringstream text;
-        text << "The model returned " << what << " as " << describe(tensor) << "; expected the shape "
-             << c10::IntArrayRef(shape)
-             << ". See the contract of forward in the documentation of openmmcg.export.save().";
-        throw ModelError(text.str());
-    }
-    return tensor;
+    return detachedResult(value.toTensor(), shape, what);
 }
 
 TorchModel::TorchModel(const ModelFile& file, const RunnerOptions& options, at::Device device)

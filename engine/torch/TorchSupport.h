@@ -56,11 +56,11 @@ inline std::vector<at::Tensor> pairArguments(const ModelInput& input, at::Scalar
 }
 
 /**
- * Take a result of a model as doubles.
+ * Take a result of a model, without gradients.
  *
  * @throws ModelError if it has another shape than expected
  */
-inline at::Tensor checkedResult(const at::Tensor& value, const std::vector<int64_t>& shape, const std::string& what) {
+inline at::Tensor detachedResult(const at::Tensor& value, const std::vector<int64_t>& shape, const std::string& what) {
     at::Tensor tensor = value.detach();
     if (tensor.sizes() != c10::IntArrayRef(shape)) {
         std::ostringstream text;
@@ -69,7 +69,12 @@ inline at::Tensor checkedResult(const at::Tensor& value, const std::vector<int64
              << ". See the contract of forward in the documentation of openmmcg.export.save().";
         throw ModelError(text.str());
     }
-    return tensor.to(at::kDouble).contiguous();
+    return tensor;
+}
+
+/** Take a result of a model as doubles. */
+inline at::Tensor checkedResult(const at::Tensor& value, const std::vector<int64_t>& shape, const std::string& what) {
+    return detachedResult(value, shape, what).to(at::kDouble).contiguous();
 }
 
 /**

@@ -170,8 +170,9 @@ static bool parseNumber(const string& text, double& value) {
 
 void CGForce::setProperty(const string& name, const string& value) {
     if (properties.find(name) == properties.end())
-        throw OpenMMException("CGForce: unknown property '" + name +
-                              "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
+        throw OpenMMException(
+            "CGForce: unknown property '" + name +
+            "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
     double number;
     string expected;
     if (name == "precision" && value != "auto" && value != "single" && value != "double")
@@ -194,8 +195,9 @@ void CGForce::setProperty(const string& name, const string& value) {
 const string& CGForce::getProperty(const string& name) const {
     auto property = properties.find(name);
     if (property == properties.end())
-        throw OpenMMException("CGForce: unknown property '" + name +
-                              "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
+        throw OpenMMException(
+            "CGForce: unknown property '" + name +
+            "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
     return property->second;
 }
 

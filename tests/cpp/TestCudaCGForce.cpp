@@ -47,7 +47,7 @@ static void testRefusals() {
     Setup setup(4, false, 73);
     VerletIntegrator integrator1(0.001), integrator2(0.001);
     setup.force->setProperty("runner", "native");
-    assertFails([&] { Context context(setup.system, integrator1, *platform); }, "the native engine runs on CPUs");
+    assertFails([&] { Context context(setup.system, integrator1, *platform); }, "the runner 'native' runs on CPUs");
     setup.force->setProperty("runner", "auto");
     setup.force->setProperty("pairList", "host");
     assertFails([&] { Context context(setup.system, integrator2, *platform); }, "finds pairs on the device");

@@ -244,6 +244,8 @@ static void testHostReads() {
     ModelFile plain = scriptedModel("  n = positions.shape[0]\n  if n > 2:\n    return positions.sum() * float(n)\n"
                                     "  return positions.sum()\n");
     Writer<double> writer(plain, recorder.options("on"), 0);
+    ModelFile network = ModelFile::fromFile(string(TEST_DATA) + "/schnet-v1.cg.pt");
+    Writer<double> trained(network, recorder.options("on"), 0);
 }
 
 static void testErrors() {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from model_cases import NETWORKS
 from openmmcg import models
-from openmmcg.export import script
+from openmmcg.export._script import script
 
 BEADS, PAIRS = 4, 12
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", models.names())
 def test_networks_run_on_another_device(name: str) -> None:
     """The device ``meta`` knows shapes alone: it refuses tensors of another device, and to tell a value."""
     network = models.build(name, bead_types=["A", "B"], cutoff=1.0).to("meta")

@@ -35,9 +35,11 @@ bool CudaCalcCGForceKernel::findsPairsOnDevice(const string& property) const {
 }
 
 void CudaCalcCGForceKernel::initializeModel(const CGForce& force) {
-    if (force.getProperty("runner") == "native")
-        throw OpenMMException("CGForce: the native engine runs on CPUs, but the platform is CUDA; set the property "
-                              "'runner' to 'auto' or 'torchscript', or use the platform CPU.");
+    const string& runner = force.getProperty("runner");
+    if (runner != "auto" && runner != "torchscript")
+        throw OpenMMException("CGForce: the runner '" + runner +
+                              "' runs on CPUs, but the platform is CUDA; set the "
+                              "property 'runner' to 'auto' or 'torchscript', or use the platform CPU.");
     setup.runnerName = "torchscript";
     setup.runnerReason = "PyTorch evaluates models on CUDA devices";
     string obstacle = DeviceModel::findCudaObstacle(cu.getDeviceIndex());
