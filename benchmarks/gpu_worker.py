@@ -177,14 +177,17 @@ class Variant:
 def main() -> None:
     """Make the variant and answer lines of standard input: [method, arguments...]."""
     folder, kind, options, platform = json.loads(sys.argv[1])
+    # Drivers print warnings to standard output, where they would be taken for answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     try:
         variant = Variant(Path(folder), kind, options, platform)
-        print(json.dumps("ready"), flush=True)
+        print(json.dumps("ready"), file=answers, flush=True)
         for line in sys.stdin:
             method, *arguments = json.loads(line)
-            print(json.dumps(getattr(variant, method)(*arguments)), flush=True)
+            print(json.dumps(getattr(variant, method)(*arguments)), file=answers, flush=True)
     except Exception as error:
-        print(json.dumps({"error": str(error).splitlines()[0]}), flush=True)
+        print(json.dumps({"error": str(error).splitlines()[0]}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

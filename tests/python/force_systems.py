@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import openmm
+import pytest
 from openmmcg import CGForce
+from openmmcg.simulation import choose_platform
 
 TRICLINIC = np.array([[2.0, 0, 0], [0.5, 1.9, 0], [-0.4, 0.6, 1.8]])
 CHAIN = np.array(
@@ -17,15 +20,24 @@ CHAIN_TYPES = (0, 1, 2, 0, 1, 2)
 CHAIN_BONDS = ((0, 1), (1, 2), (2, 3), (2, 4), (4, 5))
 
 
-PLATFORMS = [
-    name
-    for name in ("Reference", "CPU", "OpenCL", "CUDA", "HIP")
-    if any(
-        openmm.Platform.getPlatform(i).getName() == name
-        for i in range(openmm.Platform.getNumPlatforms())
-    )
-]
-"""Those that are present here."""
+def _can_be_used(name: str) -> bool:
+    try:
+        choose_platform(name)
+    except ValueError:
+        return False
+    return True
+
+
+PLATFORMS = list(filter(_can_be_used, ("Reference", "CPU", "OpenCL", "CUDA", "HIP")))
+"""Those that can evaluate models here."""
+
+
+def as_parameters(platforms: Iterable[str]) -> list[object]:
+    """Return platforms as parameters of a test, those that need a GPU marked so."""
+    return [
+        pytest.param(name, marks=pytest.mark.gpu) if name in ("CUDA", "HIP") else name
+        for name in platforms
+    ]
 
 
 @dataclass

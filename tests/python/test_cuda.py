@@ -8,21 +8,11 @@ import numpy as np
 import openmm
 import pytest
 import torch
-from force_systems import Setup, chains, overlapping
+from force_systems import PLATFORMS, Setup, chains, overlapping
 from openmm import unit
 from openmmcg.simulation import choose_platform
 
-
-def has_cuda() -> bool:
-    """Tell whether the CUDA platform can evaluate models here."""
-    try:
-        choose_platform("CUDA")
-    except ValueError:
-        return False
-    return True
-
-
-HAS_CUDA = has_cuda()
+HAS_CUDA = "CUDA" in PLATFORMS
 needs_gpu = pytest.mark.skipif(not HAS_CUDA, reason="the platform CUDA cannot be used here")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
-from force_systems import PLATFORMS, TRICLINIC, chains, overlapping
+from force_systems import PLATFORMS, TRICLINIC, as_parameters, chains, overlapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openmm import unit
@@ -134,7 +134,7 @@ def test_replicas_equal_separate_systems(model_files: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("platform", as_parameters(PLATFORMS))
 def test_energy_is_conserved(model_files: Path, platform: str) -> None:
     setup = chains(model_files / "schnet-v1.cg.pt", replicas=2, molecules=2)
     setup.force.setProperty("skin", 0.05)

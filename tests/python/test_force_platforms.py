@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
-from force_systems import PLATFORMS, TRICLINIC, chains, overlapping
+from force_systems import PLATFORMS, TRICLINIC, as_parameters, chains, overlapping
 from openmm import unit
 from openmmcg.simulation import choose_platform
 
@@ -28,7 +28,7 @@ def energy_and_forces(context: openmm.Context) -> tuple[float, np.ndarray]:
 
 @pytest.mark.parametrize("where", ["auto", "device"])
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", as_parameters(DEVICES))
 def test_results_are_those_of_the_reference(
     model_files: Path, device: str, precision: str, where: str
 ) -> None:
@@ -49,7 +49,7 @@ def test_results_are_those_of_the_reference(
         assert where == "auto" or info["pair_list"] == "device"
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", as_parameters(DEVICES))
 def test_precision_of_the_model_may_differ_from_that_of_the_platform(
     model_files: Path, device: str
 ) -> None:
@@ -63,7 +63,8 @@ def test_precision_of_the_model_may_differ_from_that_of_the_platform(
     )
 
 
-@pytest.mark.parametrize("device", DEVICES)
+# On CUDA, PyTorch adds up the messages of a bead in any order.
+@pytest.mark.parametrize("device", [name for name in DEVICES if name != "CUDA"])
 def test_runs_repeat_bit_for_bit(model_files: Path, device: str) -> None:
     def run() -> np.ndarray:
         setup = chains(model_files / "schnet-v1.cg.pt", replicas=2, molecules=2, box=TRICLINIC)
@@ -93,7 +94,9 @@ def test_information_has_the_same_entries_everywhere(model_files: Path) -> None:
             assert info["evaluations"] == 1 and info["list_rebuilds"] == 1
             entries.append({key: type(value) for key, value in info.items()})
     for other in entries[1:]:
-        assert {key: other[key] for key in entries[0]} == entries[0]
+        # Where the host waits for none of the parts, as on CUDA, it cannot time them.
+        common = [key for key in entries[0] if key in other or not key.startswith("time_")]
+        assert {key: other[key] for key in common} == {key: entries[0][key] for key in common}
 
 
 def test_the_host_path_is_not_chosen_by_itself() -> None:
