@@ -163,8 +163,8 @@ public:
      * - "package": the .pt2 file for the runner "aoti", which must have been compiled from this very model. As it is
      *   machine code, use it only if you trust who made it. This property is not serialized, so that no XML file can
      *   have code run: set it again for a Force that was read or copied.
-     * - "precision": "auto" (default), "single" or "double". The Reference platform always uses double; elsewhere "auto"
-     *   means double where that is the platform's own precision, and single otherwise.
+     * - "precision": "auto" (default), "single" or "double". The Reference platform always uses double; elsewhere
+     *   "auto" means double where that is the platform's own precision, and single otherwise.
      * - "threads": how many CPU threads the model uses, or "platform" for as many as the CPU platform uses. "auto"
      *   (default) is that for the native runner, whose results do not depend on it, and 1 for PyTorch.
      * - "pairList": where pairs are found, "device" or "host". "auto" (default) is the device where the model is
