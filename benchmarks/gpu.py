@@ -151,8 +151,8 @@ def measure(
 
 
 def share(figures: dict[str, Any]) -> float | None:
-    """Return the share of map, list and scatter in a step, or None if it was not measured."""
-    if not figures["split"]:
+    """Return the share of map, list and scatter in a step, or None for others than CGForce."""
+    if not figures["info"]:
         return None
     return sum(figures["split"].get(part, 0.0) for part in KERNELS) / figures["seconds"]
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def part_of(kernel: str) -> str:
     """Return the part of a step that a kernel of the device does; ``other`` for those of OpenMM and the network."""
     name = kernel.split("(")[0].strip()
     return next((part for part, names in KERNELS.items() if name in names), "other")
+
+
+def device_times(events: Iterable[Any], steps: int) -> dict[str, float]:
+    """Return the time of each part of a step in s, from the events that PyTorch's profiler recorded in some steps.
+
+    Among the events are the host's calls that started work of the device; only the work itself counts.
+    """
+    times = dict.fromkeys([*KERNELS, "other"], 0.0)
+    for event in events:
+        if event.device_type == torch.autograd.DeviceType.CUDA:
+            times[part_of(event.name)] += 1e-6 * event.time_range.elapsed_us() / steps
+    return times
 
 
 class Variant:
@@ -162,10 +175,7 @@ class Variant:
 
         with profile(activities=[ProfilerActivity.CUDA]) as profiler:
             self.run(steps)
-        times = dict.fromkeys([*KERNELS, "other"], 0.0)
-        for event in profiler.events():
-            times[part_of(event.name)] += 1e-6 * event.device_time / steps
-        return times
+        return device_times(profiler.events(), steps)
 
     def info(self) -> dict[str, Any]:
         """Return what the force says of itself."""

@@ -71,6 +71,26 @@ def test_every_kernel_has_its_part() -> None:
     assert gpu_worker.part_of("void at::native::reduce_kernel<512, 1>(float*)") == "other"
 
 
+def test_work_of_the_device_counts_and_calls_of_the_host_do_not() -> None:
+    kinds = torch.autograd.DeviceType
+
+    def event(name: str, kind: object, microseconds: float) -> SimpleNamespace:
+        elapsed = SimpleNamespace(elapsed_us=lambda: microseconds)
+        return SimpleNamespace(name=name, device_type=kind, time_range=elapsed)
+
+    events = [
+        event("cuLaunchKernel", kinds.CPU, 50),
+        event("gatherBeads", kinds.CUDA, 2),
+        event("countPairs", kinds.CUDA, 3),
+        event("writePairs", kinds.CUDA, 5),
+        event("void gemm<float>(float*)", kinds.CUDA, 40),
+    ]
+    times = gpu_worker.device_times(events, steps=2)
+    assert times == pytest.approx({"map": 1e-6, "list": 4e-6, "scatter": 0.0, "other": 20e-6})
+    figures = {"seconds": 50e-6, "split": times, "info": {"runner": "torchscript"}}
+    assert gpu.share(figures) == pytest.approx(0.1)
+
+
 def test_floor_counts_what_the_network_does() -> None:
     """One pair and one bead of a network of width 1: additions and multiplications by hand."""
     work = gpu_floor.schnet_work(beads=1, pairs=1, width=1, interactions=1, rbf=1)
