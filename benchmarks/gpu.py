@@ -200,6 +200,9 @@ def main() -> None:
     if arguments.platform == "CUDA":
         properties = torch.cuda.get_device_properties(0)
         rates, device = device_rates(properties), properties.name
+        if not all(rates.values()):
+            print(f"{device} does not tell its clock rates, so there is no floor.", file=sys.stderr)
+            rates = None
     results: list[dict[str, Any]] = []
     for name, (beads, replicas) in cases.items():
         print(f"{name} ...", file=sys.stderr, flush=True)
