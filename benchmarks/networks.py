@@ -29,7 +29,7 @@ from openmmcg.training import TrainConfig, load_network, train
 SETTINGS: dict[str, dict[str, Any]] = {
     "schnet": {"epochs": 40},
     "painn": {"epochs": 14},
-    "tensornet": {"width": 32, "interactions": 1, "epochs": 12},
+    "tensornet": {"width": 32, "interactions": 1, "epochs": 13},
     "mace": {"width": 16, "epochs": 8, "learning_rate": 0.01},
     "pair-spline": {},
 }
