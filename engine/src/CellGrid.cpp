@@ -41,15 +41,17 @@ void CellGrid::fill(const vector<int>& group, const double* positions, const Box
 }
 
 array<int, 3> CellGrid::cellOf(const double* position, const Box& box) const {
-    double fraction[3];
+    // Positions are in the box but for rounding. A bead that rounding has put onto the far border belongs to the last
+    // cell: wrapped once more, it would be looked for on the other side, where it is not.
+    double fraction[3], counts[3] = {0, 0, 0};
     if (box.periodic)
-        box.toFractional(position, fraction);
+        box.toFractional(position, fraction, counts);
     else
         for (int k = 0; k < 3; k++)
             fraction[k] = (position[k] - origin[k]) / extent[k];
     array<int, 3> cell;
     for (int k = 0; k < 3; k++)
-        cell[k] = min(size[k] - 1, static_cast<int>(fraction[k] * size[k]));
+        cell[k] = max(0, min(size[k] - 1, static_cast<int>((fraction[k] + counts[k]) * size[k])));
     return cell;
 }
 

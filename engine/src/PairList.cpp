@@ -123,6 +123,10 @@ static void countsOf(int image, double counts[3]) {
 }
 
 void PairList::rebuild(const double* positions, const Box& box) {
+    if (box.periodic && !box.isReduced())
+        throw ModelError("The periodic box vectors are not in reduced form; expected no vector to be more than "
+                         "half of another along its axis. Reduce them with openmm.app's reducePeriodicBoxVectors.");
+
     // Beyond half the box a pair has several images within reach, and the one at hand now need not
     // be the one that comes within the cutoff: the skin ends there.
 
@@ -134,9 +138,6 @@ void PairList::rebuild(const double* positions, const Box& box) {
     builtBox = box;
     imageShifts.assign(3 * IMAGES * IMAGES * IMAGES, 0.0);
     if (box.periodic) {
-        if (!box.isReduced())
-            throw ModelError("The periodic box vectors are not in reduced form; expected no vector to be more than "
-                             "half of another along its axis. Reduce them with openmm.app's reducePeriodicBoxVectors.");
         double fraction[3];
         boxCounts.resize(3 * numBeads);
         outside.resize(3 * numBeads);

@@ -238,6 +238,10 @@ vector<double> CGForce::getBeadEnergies(Context& context) const {
 
 vector<double> CGForce::getReplicaEnergies(Context& context) const {
     vector<double> energies = getBeadEnergies(context);
+    if (energies.size() != beads.size())
+        throw OpenMMException("getReplicaEnergies: the Context has " + to_string(energies.size()) +
+                              " beads, but the Force has " + to_string(beads.size()) +
+                              " now. Create a new Context after adding beads.");
     map<int, double> sums;
     for (size_t bead = 0; bead < beads.size(); bead++)
         sums[beads[bead].replica] += energies[bead];

@@ -53,7 +53,7 @@ static RunnerOptions chooseOptions(const CGForce& force, const string& runner, b
     options.doublePrecision = precision == "double" || (doublePrecision && precision == "auto");
     // PyTorch's threads wait for each other actively, which ruins their speed where cores are shared.
     if (threads != "platform" && threads != "auto")
-        options.numThreads = atoi(threads.c_str());
+        options.numThreads = static_cast<int>(strtod(threads.c_str(), nullptr));
     else if (threads == "platform" || runner == "native")
         options.numThreads = platformThreads;
     options.parameterDerivatives = force.getNumEnergyParameterDerivatives() > 0;

@@ -95,6 +95,26 @@ static void testRandom(int numBeads, int numReplicas, bool periodic, double size
     ASSERT(list.getNumRebuilds() > 1);
 }
 
+/** Beads a rounding error before a border of the box, where they are neither quite inside nor outside. */
+static void testBorders() {
+    Box box;
+    box.periodic = true;
+    box.a[0] = box.b[1] = box.c[2] = 5.0;
+    BeadTopology topology;
+    vector<double> r;
+    for (int axis = 0; axis < 3; axis++)
+        for (double x : {-1.2246e-16, 0.0, 5.0, 5.0 - 1e-15, 5.0 + 1e-15, 15.0, 15.0 - 2e-15, -5.0 - 1e-15})
+            for (int k = 0; k < 3; k++)
+                r.push_back(k == axis ? x : 2.5);
+    for (int i = 0; i < 80; i++)
+        for (int k = 0; k < 3; k++)
+            r.push_back(uniform(0, 5));
+    topology.molecules.assign(r.size() / 3, 0);
+    topology.replicas.assign(r.size() / 3, 0);
+    PairList list(topology, 0.8, 0.15, 8);
+    check(list.update(r.data(), box), r, topology.replicas, box, 0.8, 8);
+}
+
 /** Edge types of a branched molecule with a ring, a second molecule, and a far bead. */
 static void testEdgeTypes() {
     // 0-1-2-3-4-5 with a ring 1-2-3-6, and 7 in another molecule.
@@ -136,6 +156,7 @@ int main() {
             testRandom(150, 2, periodic, 3.5);
             testRandom(120, 1, periodic, 1.7);
         }
+        testBorders();
         testEdgeTypes();
         testEmptyList();
     }

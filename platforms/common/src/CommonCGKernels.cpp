@@ -90,6 +90,10 @@ bool CommonCalcCGForceKernel::listIsComplete() {
         throw OpenMMException("CGForce: " + describeBadPosition(setup.beads, setup.typeNames, state.badBead - 1));
     if (!pairList->hasRoom()) {
         int capacity = pairList->getRecommendedCapacity();
+        // Without enough memory the old buffers are gone too: nothing may be written to them, and the next evaluation
+        // has to begin with the list.
+        pairList->releaseBuffers();
+        isFirst = true;
         buffers = createBuffers(capacity);
         pairList->setBuffers(buffers, capacity);
     }

@@ -206,8 +206,9 @@ void CommonPairList::setRowLength(int length) {
     if (static_cast<int64_t>(numBeads) * length > INT32_MAX)
         throw OpenMMException("CGForce: a bead has " + to_string(length) +
                               " neighbours, too many for the pair list of a device. Check the positions of the beads.");
+    mustSearch = true;
+    rows.resize(static_cast<size_t>(numBeads) * length);
     rowLength = length;
-    rows.resize(static_cast<size_t>(numBeads) * rowLength);
     if (usesCells) {
         unsortedRows.resize(rows.getSize());
         sortKernel->setArg(3, rowLength);
@@ -215,7 +216,6 @@ void CommonPairList::setRowLength(int length) {
     countKernel->setArg(3, rowLength);
     writeKernel->setArg(3, rowLength);
     searchKernel->setArg(14, rowLength);
-    mustSearch = true;
 }
 
 void CommonPairList::setBuffers(const ModelBuffers& buffers, int newCapacity) {
@@ -302,15 +302,16 @@ void CommonPairList::update(ComputeArray& beads, const Box& box) {
 bool CommonPairList::check() {
     reported->wait();
     state = *report;
-    if (state.longRow != 0 || state.badBead != 0) {
-        State cleared = state;
-        cleared.longRow = cleared.badBead = 0;
-        deviceState.upload(&cleared);
-    }
+    // Rows that are cut off stay marked until there is room for them, for this may fail.
     if (state.longRow != 0) {
         vector<int> counts;
         rowCount.download(counts);
         setRowLength(withReserve(*max_element(counts.begin(), counts.end())));
+    }
+    if (state.longRow != 0 || state.badBead != 0) {
+        State cleared = state;
+        cleared.longRow = cleared.badBead = 0;
+        deviceState.upload(&cleared);
     }
     return state.longRow == 0 && hasRoom();
 }

@@ -61,6 +61,13 @@ public:
      * Set where pairs are written, and for how many there is room. Until this is called, pairs are only counted.
      */
     void setBuffers(const ModelBuffers& buffers, int capacity);
+
+    /**
+     * Write no pairs any more, until there are new buffers.
+     */
+    void releaseBuffers() {
+        capacity = 0;
+    }
     /** How many pairs there is room for: P in the shapes of the model's inputs. */
     int getCapacity() const {
         return capacity;
