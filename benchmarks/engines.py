@@ -165,11 +165,12 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def write(results: list[dict[str, Any]], folder: Path) -> None:
-    """Write engines.json and engines.md."""
+def write(results: list[dict[str, Any]], folder: Path, peer: str | None) -> None:
+    """Write engines.json and engines.md, without the path of the peer's Python."""
+    words = ["PYTHON" if word == peer else word for word in sys.argv]
     folder.mkdir(parents=True, exist_ok=True)
     record = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *words]),
         "machine": platform.processor() or platform.machine(),
         "versions": {"openmm": openmm.Platform.getOpenMMVersion(), "torch": torch.__version__},
         "results": results,
@@ -225,7 +226,7 @@ def main() -> None:
                     )
                     print(f"  {variant:22s} {text}", flush=True)
                 if arguments.output:
-                    write(results, arguments.output)
+                    write(results, arguments.output, arguments.openmm_torch)
     if arguments.output:
         plot(results, arguments.output / "engines.png")
 
