@@ -169,10 +169,7 @@ static bool parseNumber(const string& text, double& value) {
 }
 
 void CGForce::setProperty(const string& name, const string& value) {
-    if (properties.find(name) == properties.end())
-        throw OpenMMException(
-            "CGForce: unknown property '" + name +
-            "'; known properties are cudaGraphs, package, pairList, precision, runner, skin and threads.");
+    getProperty(name); // throws if there is none of this name
     double number;
     string expected;
     if (name == "precision" && value != "auto" && value != "single" && value != "double")
