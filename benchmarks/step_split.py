@@ -1,6 +1,6 @@
 """Where the time of a step goes: beads, pair list, network, forces.
 
-Run: python benchmarks/step_split.py [MODEL.cg.pt]
+Run: python benchmarks/step_split.py [MODEL.cg.pt] [--runner torchscript]
 
 Without a model file, an untrained SchNet of the demo's size is used: the time does not depend on the weights. Prints,
 for the 6-bead molecule and for larger sets of replicas, the wall time of each stage per step as measured inside the
@@ -33,9 +33,10 @@ def untrained_model(folder: Path) -> Path:
     return export.save(network, folder / "untrained.cg.pt", temperature=300.0)
 
 
-def measure(model: Path, replicas: int, steps: int) -> tuple[float, dict[str, float]]:
+def measure(model: Path, replicas: int, steps: int, runner: str) -> tuple[float, dict[str, float]]:
     """Return ms per step and each stage's ms per evaluation on the CPU platform with one thread."""
     system, force = openmm.System(), CGForce(model)
+    force.setProperty("runner", runner)
     for replica in range(replicas):
         first = system.getNumParticles()
         for name in SEQUENCE:
@@ -43,8 +44,10 @@ def measure(model: Path, replicas: int, steps: int) -> tuple[float, dict[str, fl
         for i, j in BONDS:
             force.addBond(first + i, first + j)
     system.addForce(force)
+    # So cold and slow, beads stay where they are, whatever an untrained network makes of them.
     integrator = openmm.LangevinMiddleIntegrator(1.0, 1.0, 1e-5)
     context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("CPU"))
+    context.setParameter(CGForce.Temperature(), 1.0)
     context.setPositions(np.tile(BEADS, (replicas, 1)))
     integrator.step(20)
     before, start = force.getContextInfo(context), time.perf_counter()
@@ -63,6 +66,7 @@ def main() -> None:
     parser.add_argument(
         "model", nargs="?", type=Path, help="model file with the bead types C, N, CA and CB"
     )
+    parser.add_argument("--runner", default="auto", help="native, torchscript or auto")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = arguments.model or untrained_model(Path(folder))
@@ -72,7 +76,7 @@ def main() -> None:
             + "  (ms)   network share of the Force"
         )
         for replicas, steps in ((1, 1000), (8, 400), (64, 100)):
-            total, stages = measure(model, replicas, steps)
+            total, stages = measure(model, replicas, steps, arguments.runner)
             share = stages["network"] / sum(stages.values())
             cells = "  ".join(f"{stages[name]:9.4f}" for name in STAGES)
             print(f"{replicas:8d}  {total:7.3f}  {cells}         {100 * share:.1f} %")
