@@ -23,11 +23,18 @@ LOW, MIDDLE, HIGH = 260.0, 300.0, 340.0
 NAMES = ("response", "difference")
 
 
-def held(folder: Path, frames: int, length: float) -> Path:
-    """Sample configurations and hold the beads of each for `length` ps at every temperature."""
+def held(folder: Path, frames: int, length: float, platform: str) -> Path:
+    """Sample configurations and hold the beads of each for `length` ps at every temperature.
+
+    Heavy hydrogens allow a longer time step and change no average over configurations.
+    """
     start = SampleConfig(
         output=str(folder / "frames.h5"),
+        minimise=False,
+        platform=platform,
         constraints="none",
+        hydrogen_mass=4.0,
+        timestep=2.0,
         walkers=2,
         length=frames * 0.005 / 2,
         frame_interval=5.0,
@@ -38,7 +45,11 @@ def held(folder: Path, frames: int, length: float) -> Path:
     return sample(
         SampleConfig(
             output=str(folder / "held.h5"),
+            minimise=False,
+            platform=platform,
             constraints="none",
+            hydrogen_mass=4.0,
+            timestep=2.0,
             walkers=2,
             frozen_beads=True,
             frozen_frames=str(atoms_path(start.output)),
@@ -127,11 +138,12 @@ def main() -> None:
     """Sample, compare, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("held-beads"))
-    parser.add_argument("--frames", type=int, default=8, help="configurations, an even number")
+    parser.add_argument("--frames", type=int, default=6, help="configurations, an even number")
+    parser.add_argument("--platform", default="CPU", help="of OpenMM, for sampling")
     parser.add_argument("--scale", type=float, default=1.0, help="of the time that beads are held")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    found = compared(held(options.output, options.frames, 400.0 * options.scale))
+    found = compared(held(options.output, options.frames, 2500.0 * options.scale, options.platform))
     numbers = summary(found)
     for name, value in numbers.items():
         print(f"{name.replace('_', ' '):35} {value:.3g}")

@@ -23,12 +23,11 @@ from openmmcg.files import write_npz
 BIAS_GROUP = 31
 PHYSICAL_GROUPS = set(range(32)) - {BIAS_GROUP}
 _DETERMINISTIC = {"DeterministicForces": "true"}  # else particle-mesh Ewald is not
-_GPU = {"Precision": "mixed", **_DETERMINISTIC}
 _PROPERTIES = {
     "CPU": {"Threads": "1", **_DETERMINISTIC},
-    "CUDA": _GPU,
-    "OpenCL": _GPU,
-    "HIP": _GPU,
+    "CUDA": {"Precision": "mixed", **_DETERMINISTIC},
+    "HIP": {"Precision": "mixed", **_DETERMINISTIC},
+    "OpenCL": {"Precision": "mixed"},
 }
 
 
