@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from openmmcg import export
 from openmmcg.data import Frames
 from openmmcg.models import CGNetwork
 from openmmcg.training import TrainConfig, load_network, train
+from openmmcg.training.frames import load_data
+from openmmcg.training.labels import force_variance
+from openmmcg.training.sources import open_datasets
 from openmmcg.training.thermal.labels import (
     break_even,
     centred,
@@ -219,6 +223,35 @@ def test_labels_of_held_beads(tmp_path: Path) -> None:
     assert error(found, LINE.response(GRID[:, None], np.full(len(GRID), T0))[:, 0]) < 0.03
 
 
+def test_single_frames_and_held_beads_count_by_what_they_tell(tmp_path: Path) -> None:
+    """Thousands of noisy frames beside a few mean forces do not spoil them."""
+    single = diatomics(tmp_path / "single.h5", 4000, [T0])
+    held = diatomics(
+        tmp_path / "held.h5",
+        400,
+        [T0],
+        forces=lambda along, r, t: (2.0 * along * LINE.force(r, t)[:, None]).astype("f4"),
+        force_errors=np.full((400, 2, 3), 0.1, dtype="f4"),
+        thermal_forces=lambda along, r, t: (2.0 * along * LINE.response(r, t)[:, None]).astype(
+            "f4"
+        ),
+        thermal_force_errors=np.full((400, 2, 3), 0.001, dtype="f4"),
+        energies=np.full(400, np.nan),
+    )
+    config = replace(small("", tmp_path / "out"), dataset=None, datasets=[single, held])
+    with open_datasets(config) as datasets:
+        systems = load_data(datasets, config).systems
+    weights = [float(system.weights.mean()) for system in systems]
+    counts = [len(system.training) for system in systems]
+    assert np.average(weights, weights=counts) == pytest.approx(1.0)
+    noise = force_variance(systems[0], False) / weights[0]
+    assert weights[1] / weights[0] == pytest.approx(noise / 0.02, rel=1e-3)  # errors and median
+    network = load_network(train(config, progress=False)).double()
+    found, at = along_bond(network, GRID, T0), np.full(len(GRID), T0)
+    assert error(found["force"], LINE.force(GRID[:, None], at)[:, 0]) < 0.01
+    assert error(found["response"], LINE.response(GRID[:, None], at)[:, 0]) < 0.01
+
+
 @pytest.mark.parametrize("kind", ["response", "input"])
 def test_all_terms_in_one_loss_of_a_network(tmp_path: Path, kind: str) -> None:
     path = diatomics(tmp_path / "d.h5", 2000, [260.0, 300.0, 340.0])
@@ -254,8 +287,6 @@ def test_all_terms_in_one_loss_of_a_network(tmp_path: Path, kind: str) -> None:
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 def test_network_baselines_are_cross_fitted(tmp_path: Path) -> None:
     """Residuals are of frames that the network was not trained on: as large as the noise."""
-    from openmmcg.training.frames import load_data
-    from openmmcg.training.sources import open_datasets
     from openmmcg.training.thermal.networks import network_residuals
 
     path = diatomics(tmp_path / "d.h5", 400, [T0])

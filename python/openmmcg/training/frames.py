@@ -23,7 +23,12 @@ from openmmcg.training.checks import (
     joint_types,
 )
 from openmmcg.training.config import TrainConfig
-from openmmcg.training.labels import component_weights, energy_labels, noise_mixture
+from openmmcg.training.labels import (
+    balanced,
+    component_weights,
+    energy_labels,
+    noise_mixture,
+)
 from openmmcg.training.neighbours import FramePairs
 from openmmcg.training.sources import facts_of
 from openmmcg.training.split import Fold, times_of, validation_mask
@@ -223,7 +228,7 @@ def load_data(
         for index, (system, dataset) in enumerate(zip(raw, datasets, strict=True))
     )
     return TrainingData(
-        systems,
+        balanced(systems, full),
         names,
         priors,
         full,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +56,43 @@ def squared_residuals(system: SystemData, frames: Any, full_labels: bool) -> Ten
         labels = labels - system.bound.forces(system.positions[frames], boxes)
     squares = labels.double() ** 2
     return squares if system.weights is None else squares * system.weights[frames]
+
+
+def balanced(systems: Sequence[SystemData], full_labels: bool) -> tuple[SystemData, ...]:
+    """Weight systems by the variance of their labels, where some hold mean forces.
+
+    A mean force over a run with held beads counts for as many forces of single configurations as
+    tell the same; what single forces vary by is taken from their mean square less the priors. The
+    mean weight of all training labels is 1. Systems without standard errors alone stay as they are.
+    """
+    if len(systems) < 2 or all(system.errors is None for system in systems):
+        return tuple(systems)
+    certainty = [1.0 / force_variance(system, full_labels) for system in systems]
+    count = [len(system.training) * system.n_beads for system in systems]
+    mean = float(np.average(certainty, weights=count))
+    return tuple(
+        replace(
+            system,
+            weights=(torch.ones(1, 1, 1) if system.weights is None else system.weights).expand(
+                len(system.positions), -1, -1
+            )
+            * (own / mean),
+        )
+        for system, own in zip(systems, certainty, strict=True)
+    )
+
+
+def force_variance(system: SystemData, full_labels: bool) -> float:
+    """Variance of a force label of weight 1, (kJ/mol/nm)^2: by its errors, or less the priors."""
+    if system.errors is not None:
+        return mean_weight(system) / float(inverse_variances(system.errors).mean())
+    some = system.training[:: 1 + len(system.training) // 20_000]
+    return float(squared_residuals(system, some, full_labels).mean())
+
+
+def mean_weight(system: SystemData) -> float:
+    """Mean weight of a system's force labels."""
+    return 1.0 if system.weights is None else float(system.weights.double().mean())
 
 
 def noise_mixture(forces: np.ndarray, sigma: float, temperature: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from openmmcg.training.config import LINEAR, TrainConfig
 from openmmcg.training.frames import SystemData, TrainingData
-from openmmcg.training.labels import inverse_variances, squared_residuals
+from openmmcg.training.labels import force_variance, inverse_variances, mean_weight
 from openmmcg.training.thermal.labels import (
     ThermalLabels,
     break_even,
@@ -110,6 +110,7 @@ def _responses(
         system = data.systems[index]
         kelvin = torch.from_numpy(np.asarray(system.temperatures))
         rest = baselines.energies[index]
+        factor = plan.terms["response"] * mean_weight(system)
         weights = torch.empty(len(kelvin))
         for group, temperature in enumerate(np.unique(system.temperatures.round(2))):
             own = _groups(system) == group
@@ -117,7 +118,7 @@ def _responses(
         labels = response_labels(baselines.forces[index], rest, kelvin)
         found[index] = {
             "responses": labels,
-            "response_weights": (plan.terms["response"] * weights)[:, None, None],
+            "response_weights": (factor * weights)[:, None, None],
         }
         width = break_even(_rms(rest), float(kelvin.mean()))
         notes.append(
@@ -143,7 +144,7 @@ def _frozen(
             "be weighted; sample them again."
         )
     errors = torch.from_numpy(np.asarray(dataset.thermal_force_errors * kelvin)).float()
-    weights = factor * _force_variance(system, full_labels) * inverse_variances(errors)
+    weights = factor * force_variance(system, full_labels) * inverse_variances(errors)
     return {"responses": labels, "response_weights": weights.float()}
 
 
@@ -167,16 +168,8 @@ def _energies(
     else:
         spread = energies_by_temperature(values, dataset.temperatures)
         certainty = torch.full((len(spread),), 1.0 / max(float(np.mean(spread**2)), 1e-12))
-    weights = factor * _force_variance(system, full_labels) * certainty
+    weights = factor * force_variance(system, full_labels) * certainty
     return {"energies": labels.float(), "energy_weights": weights.float()}
-
-
-def _force_variance(system: SystemData, full_labels: bool) -> float:
-    """Variance of a force label of weight 1, (kJ/mol/nm)^2: by its errors, or less the priors."""
-    if system.errors is not None:
-        return 1.0 / float(inverse_variances(system.errors).mean())
-    some = system.training[:: 1 + len(system.training) // 20_000]
-    return float(squared_residuals(system, some, full_labels).mean())
 
 
 def _rms(values: Tensor) -> float:
