@@ -13,7 +13,7 @@ and in each family three ways:
     response   the same data and their thermal response: Cov(B f, u) at 300 K
     several    forces at 260, 280, 320, 340 and 400 K
 
-Printed are, for each model and temperature, how far its forces are from mean forces of 24 other
+Printed are, for each model and temperature, how far its forces are from mean forces of 16 other
 frames with held beads, how far their change from 300 K is from that of these mean forces, and the
 Jensen-Shannon divergence of its (phi, psi) distribution from the atomistic one. What is complete in
 the output folder is kept. About two hours on two cores; --scale shortens it.
@@ -94,16 +94,26 @@ class Study:
 
     def tested(self) -> Path:
         """Mean forces of a few frames at all temperatures, held for long."""
-        frames = self.biased("test-frames", [MIDDLE], 0.06, 5.0, all_atom=True, seed=2)
+        frames = self.biased("test-frames", [MIDDLE], 0.04, 5.0, all_atom=True, seed=2)
         return self.sampled(
             "test",
             sorted((MIDDLE, *OTHERS)),
             frozen_beads=True,
             frozen_frames=str(atoms_path(str(frames))),
-            frozen_length=80.0 * self.scale,
+            frozen_length=60.0 * self.scale,
             frozen_equilibration=2.0,
             frozen_interval=0.02,
         )
+
+    def datasets(self) -> dict[str, Path]:
+        """All that is sampled."""
+        return {
+            "held-one": self.held("held-one", [MIDDLE], 800),
+            "held-several": self.held("held-several", OTHERS, 800),
+            "test": self.tested(),
+            "frames-several": self.biased("frames-several", OTHERS, 0.72, 0.06),
+            "frames-one": self.biased("frames-one", [MIDDLE], 3.6, 0.06),
+        }
 
     def model(self, family: str, way: str, datasets: dict[str, Path]) -> Path:
         """Train and export a model."""
@@ -122,27 +132,34 @@ class Study:
             export(ExportConfig(str(train(training)), str(model)))
         return model
 
-    def divergence(self, model: Path, temperature: float, reference: Path, bias: Path) -> dict:
-        """Run a model at a temperature and compare (phi, psi) with the reference."""
+    def comparison(
+        self, model: Path, temperature: float, reference: Path, bias: Path
+    ) -> tuple[list[float], float]:
+        """Run a model at a temperature and compare (phi, psi) with the reference.
+
+        Returns the divergence with that of halves of the run, as its error, and the divergence of
+        halves of the reference.
+        """
         folder = model.parent / f"run-{temperature:g}"
-        settings = RunConfig(
-            model=str(model),
-            output=str(folder),
-            temperature=temperature,
-            dataset=str(reference),
-            bias=str(bias),
-            replicas=48,
-            length=0.1 * self.scale,
-            timestep=4.0,
+        run(
+            RunConfig(
+                model=str(model),
+                output=str(folder),
+                temperature=temperature,
+                dataset=str(reference),
+                bias=str(bias),
+                replicas=48,
+                length=0.1 * self.scale,
+                timestep=4.0,
+            )
         )
-        run(settings)
         report(ReportConfig(str(folder), str(reference), str(folder / "report")))
         found = json.loads((folder / "report" / "report.json").read_text())["ramachandran"]
-        return {
-            "divergence": found["divergence"],
-            "reference_halves": found["baseline"]["reference_halves_in_time"],
-            "model_halves": found["baseline"]["model_halves_in_time"],
-        }
+        halves = found["baseline"]
+        return (
+            [found["divergence"], halves["model_halves_in_time"]],
+            halves["reference_halves_in_time"],
+        )
 
 
 def forces_at(model: Path, positions: np.ndarray, temperature: float) -> np.ndarray:
@@ -172,14 +189,13 @@ def force_errors(model: Path, test: Path) -> dict[str, dict[str, list[float]]]:
         labels = {t: np.asarray(data.forces[rows], dtype=float) for t, rows in own.items()}
         noise = {t: np.asarray(data.force_errors[rows]) ** 2 for t, rows in own.items()}
     found = {t: forces_at(model, positions[t], t) for t in own}
-    result: dict[str, dict[str, list[float]]] = {}
+    result: dict[str, dict[str, list[float]]] = {"force": {}, "change": {}, "size_of_change": {}}
     for t in own:
-        change = found[t] - found[MIDDLE] - (labels[t] - labels[MIDDLE])
-        result[f"{t:g}"] = {
-            "force": rms((found[t] - labels[t]) ** 2 - noise[t]),
-            "change": rms(change**2 - noise[t] - noise[MIDDLE]),
-            "size_of_change": rms((labels[t] - labels[MIDDLE]) ** 2 - noise[t] - noise[MIDDLE]),
-        }
+        label, both = labels[t] - labels[MIDDLE], noise[t] + noise[MIDDLE]
+        change = found[t] - found[MIDDLE] - label
+        result["force"][f"{t:g}"] = rms((found[t] - labels[t]) ** 2 - noise[t])
+        result["change"][f"{t:g}"] = rms(change**2 - both)
+        result["size_of_change"][f"{t:g}"] = rms(label**2 - both)
     return result
 
 
@@ -192,22 +208,73 @@ def rms(squares: np.ndarray) -> list[float]:
     return [float(np.sqrt(max(each.mean(), 0.0))), float(error)]
 
 
-def table(results: dict[str, Any], value: str) -> str:
-    """A row for each model and a column for each temperature."""
-    columns = [f"{t:g}" for t in sorted((MIDDLE, *OTHERS))]
-    lines = ["| model | " + " | ".join(f"{t} K" for t in columns) + " |", "|---" * 7 + "|"]
-    for name, numbers in results.items():
-        cells = []
-        for t in columns:
-            found = numbers.get("divergences" if value == "divergence" else "forces", {}).get(t)
-            if found is None:
-                cells.append("")
-            elif value == "divergence":
-                cells.append(f"{found['divergence']:.4f}")
-            else:
-                cells.append("{:.1f} ± {:.1f}".format(*found[value]))
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+def score(study: Study, datasets: dict[str, Path]) -> dict[str, Any]:
+    """Train and measure all models."""
+    reference = datasets["frames-several"]
+    bias = bias_path(str(datasets["held-one"]))
+    results: dict[str, Any] = {}
+    for family in FAMILIES:
+        for way in WAYS:
+            model = study.model(family, way, datasets)
+            found = {t: study.comparison(model, t, reference, bias) for t in OTHERS}
+            results[f"{family}, {way}"] = force_errors(model, datasets["test"]) | {
+                "divergence": {f"{t:g}": value for t, (value, _) in found.items()},
+                "reference_halves": {f"{t:g}": halves for t, (_, halves) in found.items()},
+            }
+    return results
+
+
+QUANTITIES = {
+    "force": "error of the mean force, kJ/mol/nm",
+    "change": "error of its change from 300 K, kJ/mol/nm",
+    "divergence": "JSD of (phi, psi)",
+}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """A table for each quantity, with a row for each model and a column for each temperature."""
+    columns = [f"{t:g}" for t in sorted(OTHERS)]
+    lines = []
+    for name, title in QUANTITIES.items():
+        heads = [*columns[:2], "300", *columns[2:]] if name == "force" else columns
+        lines += ["", f"| {title} | " + " | ".join(f"{t} K" for t in heads) + " |"]
+        lines += ["|---" * (len(heads) + 1) + "|"]
+        for model, found in results.items():
+            cells = " | ".join("{:.4g} ± {:.2g}".format(*found[name][t]) for t in heads)
+            lines.append(f"| {model} | {cells} |")
+        known = {"change": "size_of_change", "divergence": "reference_halves"}.get(name)
+        if known is not None:
+            first = next(iter(results.values()))[known]
+            cells = " | ".join(f"{np.atleast_1d(first[t])[0]:.3g}" for t in heads)
+            lines.append(f"| {known.replace('_', ' ')} | {cells} |")
     return "\n".join(lines)
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Errors over temperatures, families by lines and ways by colours."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 2.9), layout="constrained")
+    panels = figure.subplots(1, 2)
+    colours = dict(zip(WAYS, ("tab:gray", "tab:orange", "tab:blue"), strict=True))
+    styles = dict(zip(FAMILIES, ("--", "-"), strict=True))
+    kelvin = np.array(sorted(OTHERS))
+    for axes, name in zip(panels, ("change", "divergence"), strict=True):
+        for model, found in results.items():
+            family, way = model.split(", ")
+            values = np.array([found[name][f"{t:g}"] for t in kelvin])
+            axes.errorbar(
+                kelvin, *values.T, color=colours[way], linestyle=styles[family], label=model
+            )
+        axes.set(xlabel="temperature (K)", ylabel=QUANTITIES[name], ylim=(0, None))
+    first = next(iter(results.values()))
+    sizes = [first["size_of_change"][f"{t:g}"][0] for t in kelvin]
+    panels[0].plot(kelvin, sizes, "k:", label="its size")
+    halves = [first["reference_halves"][f"{t:g}"] for t in kelvin]
+    panels[1].plot(kelvin, halves, "k:", label="halves of the reference")
+    for axes in panels:
+        axes.legend(fontsize=6)
+    figure.savefig(path, dpi=160)
 
 
 def main() -> None:
@@ -221,13 +288,10 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     study = Study(options.output, options.scale, options.platform)
-    datasets = {
-        "held-one": study.held("held-one", [MIDDLE], 800),
-        "held-several": study.held("held-several", OTHERS, 800),
-        "test": study.tested(),
-        "frames-several": study.biased("frames-several", OTHERS, 0.72, 0.06),
-        "frames-one": study.biased("frames-one", [MIDDLE], 3.6, 0.06),
-    }
+    results = score(study, study.datasets())
+    (options.output / "alanine.json").write_text(json.dumps(results, indent=1))
+    print(tables(results))
+    draw(results, options.output / "alanine.png")
 
 
 if __name__ == "__main__":
