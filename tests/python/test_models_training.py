@@ -23,6 +23,8 @@ from model_cases import (
 )
 from openmmcg.export._script import script
 from openmmcg.models import CGNetwork, PairTemplate
+from openmmcg.models.edge_types import EDGE_TYPE_COUNT
+from openmmcg.models.filters import Filters
 from torch import Tensor
 
 
@@ -156,3 +158,22 @@ def test_every_weight_takes_part(case: Case) -> None:
     names = [name for name, _ in network.named_parameters()]
     unused = [name for name, value in zip(names, used, strict=True) if value is None]
     assert not unused
+
+
+@pytest.mark.parametrize("kind", range(EDGE_TYPE_COUNT))
+def test_filters_of_pairs_of_one_class_have_the_gradients_of_those_of_many(kind: int) -> None:
+    """Training takes a short cut where all pairs are of one class."""
+    torch.manual_seed(kind)
+    filters = Filters(6, 4, 2, 1.0).double()
+    basis = torch.randn(5, 6, dtype=torch.float64, requires_grad=True)
+    types = torch.full((5,), kind)
+    found = []
+    for training in (True, False):
+        filters.train(training)
+        values = filters(basis, types)
+        slopes = torch.autograd.grad(values.sin().sum(), [basis], create_graph=True)
+        found.append(
+            [values, *slopes, *torch.autograd.grad(slopes[0].square().sum(), filters.coefficients)]
+        )
+    for short, full in zip(*found, strict=True):
+        torch.testing.assert_close(short, full)

@@ -35,6 +35,9 @@ class Filters(nn.Module):
 
     def forward(self, basis: Tensor, edge_types: Tensor) -> Tensor:
         """Filters (P, interactions * width) of pairs with `basis` (P, rbf) and types (P,)."""
+        # In training only, as other uses are compiled or must not wait for a GPU to look at the data.
+        if not torch.jit.is_scripting() and self.training and _is_uniform(edge_types):
+            return basis @ self.coefficients[edge_types[0]]
         chosen = torch.nn.functional.one_hot(edge_types, self.coefficients.size(0)).to(basis.dtype)
         spread = chosen.unsqueeze(2) * basis.unsqueeze(1)
         return spread.flatten(1) @ self.coefficients.flatten(0, 1)
@@ -46,3 +49,8 @@ class Filters(nn.Module):
     def of_interaction(self, index: int, width: int) -> Tensor:
         """Coefficients (edge types, rbf, width) of one interaction."""
         return self.coefficients[:, :, index * width : (index + 1) * width]
+
+
+def _is_uniform(edge_types: Tensor) -> bool:
+    """Whether all pairs are of one class, as in a liquid of single beads: a fifth of the products."""
+    return len(edge_types) > 0 and bool((edge_types == edge_types[0]).all())
