@@ -10,7 +10,15 @@ from openmmcg.data import Dataset, SampleConfig, sample
 from openmmcg.data.sampling.averages import averages, memory
 from openmmcg.settings import kelvins
 from openmmcg.units import KB
-from sampling_systems import BATH, argon, dimer, soft_bath
+from sampling_systems import (
+    BATH,
+    argon,
+    chain_topology,
+    dimer,
+    soft_bath,
+    springs,
+    write_files,
+)
 from test_data_sampling_systems import assert_same_frames, config_of, kill_once
 
 
@@ -207,3 +215,27 @@ def test_enthalpies_at_constant_pressure(tmp_path):
     with Dataset.open(sample(nvt, progress=False)) as data:
         np.testing.assert_array_equal(data.enthalpies, data.energies)
         assert data.pressure is None
+
+
+@pytest.mark.parametrize("ensemble", ["nvt", "nve"])
+def test_a_weak_thermostat_does_not_leave_a_minimised_start_cold(tmp_path, ensemble):
+    """Springs without length hold 3/2 kT each; half of it if only the velocities were drawn."""
+    atoms = 61
+    system = springs(atoms, {(k, k + 1): (0.0, 1000.0) for k in range(atoms - 1)})
+    line = np.arange(atoms)[:, None] * [0.01, 0.0, 0.0]
+    beads = {"A": "name C1", "B": f"name C{atoms}"}
+    files = write_files(tmp_path, system, chain_topology(atoms), line, beads)
+    config = config_of(
+        files,
+        tmp_path,
+        ensemble=ensemble,
+        friction=0.01,
+        walkers=4,
+        timestep=4.0,
+        equilibration=6.0,
+        length=0.002,
+        frame_interval=0.1,
+    )
+    with Dataset.open(sample(config, progress=False)) as data:
+        expected = 1.5 * (atoms - 1) * KB * float(data.temperatures[0])
+        assert data.energies.mean() == pytest.approx(expected, rel=0.2)

@@ -70,7 +70,7 @@ class SampleConfig:
         Of the integrator, fs; by default 4 with rigid bonds to hydrogens of 3 Da, 2 with rigid
         bonds, else 1. To be given for a System in XML.
     friction : float
-        Of the LangevinMiddle integrator, 1/ps.
+        Of the LangevinMiddle integrator, 1/ps; during equilibration at least 1.
     frame_interval : float
         Time between frames, ps; a multiple of the time step.
     equilibration : float

@@ -72,8 +72,8 @@ class Dynamics:
         Added to the System.
     barostat_seed : int, optional
         Without it there is no barostat in any ensemble.
-    thermostat : bool
-        Without it the integrator has no friction.
+    friction : float, optional
+        Of the thermostat, 1/ps; that of the settings if it is not given.
 
     Attributes
     ----------
@@ -91,16 +91,17 @@ class Dynamics:
         *,
         forces: tuple[openmm.Force, ...] = (),
         barostat_seed: int | None = None,
-        thermostat: bool = True,
+        friction: float | None = None,
     ) -> None:
         assert config.timestep is not None
         self.temperature = temperature
         self._system = copy.deepcopy(system)  # must live as long as its Context
         for force in forces:
             self._system.addForce(force)
-        friction = config.friction if thermostat else 0.0
         self._integrator = openmm.LangevinMiddleIntegrator(
-            temperature, friction, config.timestep * 1e-3
+            temperature,
+            config.friction if friction is None else friction,
+            config.timestep * 1e-3,
         )
         self._integrator.setRandomNumberSeed(seed)
         platform = platform_of(config)

@@ -18,6 +18,7 @@ from openmmcg.data.force_maps.fit import ForceMap
 from openmmcg.data.frames import LAYOUT, Frames
 from openmmcg.data.sampling.all_atom import AtomFrames, atom_writer
 from openmmcg.data.sampling.bias import TorsionBias
+from openmmcg.data.sampling.config import SampleConfig
 from openmmcg.data.sampling.dynamics import (
     BIAS_GROUP,
     PHYSICAL_GROUPS,
@@ -38,6 +39,8 @@ from openmmcg.files import atomic_path
 
 Bias = TorsionBias | GridBias | Umbrella
 CHECKPOINT = ".chk.npz"
+EQUILIBRATION_FRICTION = 1.0
+"""1/ps, at least; energy then needs about 1.5 ps to adjust."""
 _CHUNK_BYTES = 1 << 24
 
 
@@ -122,9 +125,16 @@ def _production(
         seed_of(config, walker, 2),
         forces=() if force is None else (force,),
         barostat_seed=seed_of(config, walker, 7 if equilibrating else 8, part),
-        thermostat=equilibrating or config.ensemble != "nve",
+        friction=_friction(config, equilibrating),
     )
     return simulation, force
+
+
+def _friction(config: SampleConfig, equilibrating: bool) -> float:
+    """Friction in 1/ps; a weaker thermostat than 1/ps needs too long to warm a minimised start."""
+    if equilibrating:
+        return max(config.friction, EQUILIBRATION_FRICTION)
+    return config.friction if config.ensemble != "nve" else 0.0
 
 
 def _record_block(
