@@ -69,7 +69,7 @@ def scored(training: Path, system: str, dataset: Path, scale: float) -> dict[str
         timestep=4.0,
     )
     run(simulation)
-    report(ReportConfig(simulation.output, str(dataset), str(folder / "report")))
+    report(ReportConfig(run=simulation.output, dataset=str(dataset), output=str(folder / "report")))
     found = json.loads((folder / "report" / "report.json").read_text())["ramachandran"]
     reference_phi, model_phi = found["populations"]["phi > 0 (alpha-L, C7ax)"]
     return {
