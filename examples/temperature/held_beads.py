@@ -7,7 +7,8 @@ The beads (backbone and CB) of some configurations are held while all other atom
 it must be the change of the mean force, [F(340 K) - F(260 K)]/80 K, but for the curvature of F over
 this range. Printed are their correlation over all beads and axes, with the one that their standard
 errors allow, and χ² of their difference; a picture goes beside. What is complete in the output folder
-is kept. About an hour on two cores; --scale shortens it.
+is kept. About an hour on two cores (OpenMM's OpenCL platform is several times faster than CPU for so few
+atoms); --scale shortens it.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def draw(found: dict[str, np.ndarray], path: Path) -> None:
     """Plot one against the other, with errors."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
     axes = figure.add_subplot()
     axes.errorbar(
         found["difference"].ravel(),
@@ -138,7 +139,7 @@ def main() -> None:
     """Sample, compare, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("held-beads"))
-    parser.add_argument("--frames", type=int, default=6, help="configurations, an even number")
+    parser.add_argument("--frames", type=int, default=4, help="configurations, an even number")
     parser.add_argument("--platform", default="CPU", help="of OpenMM, for sampling")
     parser.add_argument("--scale", type=float, default=1.0, help="of the time that beads are held")
     options = parser.parse_args()
