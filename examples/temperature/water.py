@@ -144,19 +144,22 @@ def reference(study: Study) -> Path:
 
 def training_frames(study: Study, dataset: Path) -> dict[str, Path]:
     """Write as many frames at one temperature and at several, by name of the model."""
-    third = WALKERS * study.frames(500) // len(TAUGHT)
-    parts = {}
-    for kelvin, count in [(t, third) for t in TAUGHT] + [(0.0, third * len(TAUGHT))]:
-        parts[kelvin] = study.folder / (f"taught-{kelvin:g}.h5" if kelvin else "single-t.h5")
-        if not parts[kelvin].exists():
-            chosen = SubsampleConfig(
-                str(dataset), str(parts[kelvin]), frames=count, temperature=kelvin or MIDDLE
+
+    def taken(name: str, kelvin: float, frames: int) -> Path:
+        path = study.folder / name
+        if not path.exists():
+            subsample_dataset(
+                SubsampleConfig(str(dataset), str(path), frames=frames, temperature=kelvin)
             )
-            subsample_dataset(chosen)
+        return path
+
+    third = WALKERS * study.frames(500) // len(TAUGHT)
+    single = taken("single-t.h5", MIDDLE, third * len(TAUGHT))
+    parts = [str(taken(f"part-{kelvin:g}K.h5", kelvin, third)) for kelvin in TAUGHT]
     several = study.folder / "multi-t.h5"
     if not several.exists():
-        merge_datasets(MergeConfig([str(parts[kelvin]) for kelvin in TAUGHT], str(several)))
-    return {name: several if name == "multi-T" else parts[0.0] for name in MODELS}
+        merge_datasets(MergeConfig(parts, str(several)))
+    return {name: several if name == "multi-T" else single for name in MODELS}
 
 
 def trained(study: Study, name: str, dataset: Path) -> Path:
@@ -171,7 +174,7 @@ def trained(study: Study, name: str, dataset: Path) -> Path:
             width=32,
             rbf=20,
             batch_size=4,
-            epochs=4,
+            epochs=3,
             priors=["repulsion"],
             reference_temperature=MIDDLE if name != "blind" else None,
             threads=1,
@@ -213,7 +216,7 @@ def friction_of_atoms(study: Study, model: Path, data: Dataset) -> tuple[float, 
         for friction in FRICTIONS
     }
     wanted = diffusion(from_dataset(data, MIDDLE), *beads).coefficient
-    return matched(tried.keys(), tried.values(), wanted), tried
+    return float(f"{matched(tried.keys(), tried.values(), wanted):.2g}"), tried
 
 
 def main() -> None:
