@@ -16,6 +16,8 @@ from openmmcg.data import Dataset
 TEMPERATURES = (280.0, 300.0, 320.0, 340.0, 360.0)
 ATOMS, HALVES = "atoms", "halves of the atoms"
 """The reference, and the distance of two halves of its walkers."""
+LOOKED_AT = 50
+"""Frames of a walker whose pairs and angles are counted; those between are much alike."""
 TITLES = {
     "rdf": "error of g(r): mean |Δg|",
     "adf": "error of angles: Jensen-Shannon divergence",
@@ -29,15 +31,17 @@ Row = tuple[str, str, float, float, float]
 
 def by_walker(
     ensemble: Ensemble, curve: Callable[[Ensemble], tuple[np.ndarray, dict[str, np.ndarray]]]
-) -> np.ndarray:
-    """Distributions (walkers, bins) of each walker's own frames."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances or angles (bins,), and distributions (walkers, bins) of each walker's own frames."""
     assert ensemble.boxes is not None
     curves = []
     for walker in np.unique(ensemble.walkers):
-        own = ensemble.walkers == walker
+        own = np.flatnonzero(ensemble.walkers == walker)
+        own = own[:: max(1, len(own) // LOOKED_AT)]
         parts = (ensemble.positions[own], ensemble.weights[own], ensemble.walkers[own])
-        curves.append(next(iter(curve(Ensemble(*parts, boxes=ensemble.boxes[own]))[1].values())))
-    return np.array(curves)
+        x, by_label = curve(Ensemble(*parts, boxes=ensemble.boxes[own]))
+        curves += by_label.values()  # one, as there is one type of beads
+    return x, np.array(curves)
 
 
 def absolute(reference: np.ndarray, model: np.ndarray) -> float:
@@ -87,14 +91,14 @@ def compared(runs: dict[str, dict[float, Ensemble]], data: Dataset) -> list[Row]
     rows = []
     for kelvin in TEMPERATURES:
         atoms = from_dataset(data, kelvin)
-        r, g = radial(atoms)
-        shell = first_shell(r, next(iter(g.values())))
+        r, g = by_walker(atoms, radial)
+        shell = first_shell(r, g.mean(axis=0))
         angular = partial(angular_distributions, names=names, molecules=molecules, shell=shell)
         for kind, curve, measure in (("rdf", radial, absolute), ("adf", angular, jensen_shannon)):
-            own = by_walker(atoms, curve)
+            _, own = by_walker(atoms, curve)
             rows.append((kind, HALVES, kelvin, *deviation(own[::2], own[1::2], measure)))
             for name, found in runs.items():
-                other = by_walker(found[kelvin], curve)
+                _, other = by_walker(found[kelvin], curve)
                 rows.append((kind, name, kelvin, *deviation(own, other, measure)))
         for name, ensemble in [(ATOMS, atoms), *((name, runs[name][kelvin]) for name in runs)]:
             moved = diffusion(ensemble, molecules, masses)
