@@ -12,8 +12,8 @@
 Each runs at all five temperatures and is compared with the atoms: radial distributions, angles between
 neighbours in the first shell and self-diffusion. The friction of the thermostat is chosen such that the
 blind model diffuses like the atoms at 320 K, and kept for all models and temperatures. A table, a
-picture and all numbers (JSON) go into the output folder; what is complete there is kept. About two
-hours on two cores; --scale shortens everything, and --network pair-spline trains in seconds (without
+picture and all numbers (JSON) go into the output folder; what is complete there is kept. About an hour
+of processor time; --scale shortens everything, and --network pair-spline trains in seconds (without
 energies, which that network cannot learn).
 """
 
