@@ -20,20 +20,25 @@ string OpenMMCG::describeBadPosition(const BeadSet& beads, const vector<string>&
            "structure.";
 }
 
-void OpenMMCG::checkForces(const BeadSet& beads, const vector<string>& typeNames, const vector<double>& forces) {
-    for (size_t i = 0; i < forces.size(); i++)
-        if (!isfinite(forces[i]))
-            throw ModelError(
-                "The model returned a force on " + beadName(beads, typeNames, i / 3) +
-                " that is not a number. The configuration may be far from those that the model was trained " +
-                "on: check the starting structure, use a shorter time step, or add a repulsive prior.");
+string OpenMMCG::describeBadForce(const BeadSet& beads, const vector<string>& typeNames, size_t bead) {
+    return "The model returned a force on " + beadName(beads, typeNames, bead) +
+           " that is not a number. The configuration may be far from those that the model was trained on: check the "
+           "starting structure, use a shorter time step, or add a repulsive prior.";
 }
 
-void OpenMMCG::checkCutoff(double cutoff, const Box& box) {
+void OpenMMCG::checkOutput(const BeadSet& beads, const vector<string>& typeNames, const ModelOutput& output) {
+    for (size_t i = 0; i < output.forces.size(); i++)
+        if (!isfinite(output.forces[i]))
+            throw ModelError(describeBadForce(beads, typeNames, i / 3));
+    if (!isfinite(output.energy))
+        throw ModelError("The model returned the energy " + to_string(output.energy) +
+                         ", though all forces are numbers. Check the starting structure and the model.");
+}
+
+void OpenMMCG::checkCutoff(double cutoff, const Box& box, const string& boxName) {
     if (box.periodic && cutoff > box.maxCutoff())
-        throw ModelError("The cutoff of the model (" + to_string(cutoff) +
-                         " nm) is more than half of the periodic box (" + to_string(box.maxCutoff()) +
-                         " nm). Use a larger box.");
+        throw ModelError("The cutoff of the model (" + to_string(cutoff) + " nm) is more than half of the " + boxName +
+                         " (" + to_string(box.maxCutoff()) + " nm). Use a larger box.");
 }
 
 HostEvaluator::HostEvaluator(int numParticles, const BeadSet& beads, const ModelFile& model,
@@ -46,10 +51,18 @@ HostEvaluator::HostEvaluator(int numParticles, const BeadSet& beads, const Model
 void HostEvaluator::setBeads(const BeadSet& newBeads) {
     beads = newBeads;
     map = BeadMap(numParticles, beads.particles, beads.weights);
-    pairList = make_unique<PairList>(beads.topology, cutoff, skin, 8, numThreads);
     positions.resize(3 * beads.types.size());
+    pairList.reset();
     order.reset();
-    if (runner->allowsReordering() && interface == ModelFile::Pairs) {
+    near.reset();
+}
+
+/** Prepare for finding pairs, which is left out where they are given, or the model takes none. */
+void HostEvaluator::createPairList() {
+    pairList = make_unique<PairList>(beads.topology, cutoff, skin, 8, numThreads);
+    if (runner->roundsPositions())
+        near = make_unique<NearPositions>(beads.topology);
+    if (runner->allowsReordering()) {
         order = make_unique<BeadOrder>(beads.topology.replicas, cutoff);
         if (order->isTrivial())
             order.reset();
@@ -78,6 +91,8 @@ const PairBatch& HostEvaluator::findPairs(const Box& box) {
     if (interface != ModelFile::Pairs)
         return noPairs;
     StageTimer timer(times[List]);
+    if (!pairList)
+        createPairList();
     if (order)
         order->update(positions.data(), box);
     return pairList->update(positions.data(), box, order.get());
@@ -89,12 +104,16 @@ const ModelOutput& HostEvaluator::computeBeads(const Box& box, const vector<doub
     const PairBatch& pairs = given == nullptr ? findPairs(box) : *given;
     numPairs = pairs.numPairs;
     StageTimer timer(times[Network]);
-    // Pairs that are given have the beads' own numbers.
+    // Pairs that are given have the beads' own numbers and positions.
     if (order && given == nullptr)
         evaluateReordered(pairs, parameters, box);
+    else if (near && given == nullptr) {
+        near->update(positions, pairs, box);
+        runner->evaluate({near->getPositions(), beads.types, near->getPairs(), parameters, box}, output);
+    }
     else
         runner->evaluate({positions, beads.types, pairs, parameters, box}, output);
-    checkForces(beads, typeNames, output.forces);
+    checkOutput(beads, typeNames, output);
     numEvaluations++;
     return output;
 }

@@ -21,6 +21,9 @@ class AotiRunner : public ModelRunner {
 public:
     AotiRunner(const ModelFile& file, const RunnerOptions& options);
     void evaluate(const ModelInput& input, ModelOutput& output) override;
+    bool roundsPositions() const override {
+        return dtype == at::kFloat;
+    }
 
 private:
     int numThreads;

@@ -60,7 +60,7 @@ private:
     c10::Device device;
     c10::Stream stream;
     TorchModel model;
-    bool givesBeadEnergies;
+    bool takesPairs;
     TorchInputs inputs;
     TorchOutputs outputs;
     at::Tensor box;
@@ -74,7 +74,7 @@ private:
 TorchDeviceModel::TorchDeviceModel(const ModelFile& file, const RunnerOptions& options, const vector<int64_t>& types,
                                    c10::Device device, const GraphOptions& graphs)
     : device(device), stream(chooseStream(device)), model(file, options, device),
-      givesBeadEnergies(file.getInterface() == ModelFile::Pairs), graphs(graphs) {
+      takesPairs(file.getInterface() == ModelFile::Pairs), graphs(graphs) {
     checkGraphs();
     c10::StreamGuard guard(stream);
     int64_t N = static_cast<int64_t>(types.size()), K = static_cast<int64_t>(file.getParameters().size());
@@ -99,12 +99,8 @@ TorchDeviceModel::TorchDeviceModel(const ModelFile& file, const RunnerOptions& o
 void TorchDeviceModel::checkGraphs() {
     if (graphs.mode == "off")
         graphs.obstacle = "the property 'cudaGraphs' is off";
-    else if (graphs.capture) {
-        string read = model.findHostRead();
-        if (!read.empty())
-            graphs.obstacle = "the model reads values back while it is evaluated ('" + read +
-                              "'), so that its work may differ from step to step";
-    }
+    else if (graphs.capture)
+        graphs.obstacle = model.findRecordingObstacle();
     if (graphs.mode == "on" && !graphs.obstacle.empty())
         throw ModelError("CUDA graphs are asked for, but " + graphs.obstacle +
                          "; set the property 'cudaGraphs' to 'auto' or 'off'.");
@@ -192,9 +188,13 @@ void TorchDeviceModel::evaluate(const vector<double>& parameters, const Box& per
     c10::StreamGuard guard(stream);
     if (!parameters.empty())
         update(inputs.parameters, parameters, knownParameters);
-    if (periodicBox.periodic)
+    // Models that take pairs never see the box, whose copy would wait for the device.
+    if (periodicBox.periodic && !takesPairs) {
         update(box, periodicBox.getVectors(), knownBox);
-    inputs.box = periodicBox.periodic ? box : at::Tensor();
+        inputs.box = box;
+    }
+    else
+        inputs.box = at::Tensor();
     withMemoryErrors([&] {
         if (graph)
             graph->replay();
@@ -215,7 +215,7 @@ void TorchDeviceModel::run() {
     outputs.forces.copy_(result.forces);
     outputs.energy.copy_(result.energy);
     outputs.parameterDerivatives.copy_(result.parameterDerivatives);
-    if (givesBeadEnergies)
+    if (takesPairs)
         outputs.beadEnergies.copy_(result.beadEnergies);
 }
 
@@ -249,13 +249,15 @@ vector<double> TorchDeviceModel::download(const at::Tensor& tensor) const {
 }
 
 double TorchDeviceModel::getEnergy() {
-    return download(outputs.energy)[0];
+    // A sum that is not a number if any term is not, so that there is no more to wait for.
+    c10::StreamGuard guard(stream);
+    return download(outputs.energy + outputs.forces.mul(0).sum(at::kDouble))[0];
 }
 
 ModelOutput TorchDeviceModel::getOutput() {
     ModelOutput output;
-    output.energy = getEnergy();
-    if (givesBeadEnergies)
+    output.energy = download(outputs.energy)[0];
+    if (takesPairs)
         output.beadEnergies = download(outputs.beadEnergies);
     output.forces = download(outputs.forces);
     output.parameterDerivatives = getParameterDerivatives();
@@ -289,8 +291,7 @@ string DeviceModel::findCudaObstacle(int deviceIndex) {
     if (!c10::impl::hasDeviceGuardImpl(c10::kCUDA))
         return "The platform CUDA needs a PyTorch that has CUDA, but PyTorch " TORCH_VERSION
                " is here without; install one from PyTorch's index for your CUDA and build OpenMM-CG again, or use "
-               "another "
-               "platform.";
+               "another platform.";
     int count = c10::impl::VirtualGuardImpl(c10::kCUDA).deviceCount();
     if (deviceIndex < count)
         return "";

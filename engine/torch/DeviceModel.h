@@ -70,7 +70,7 @@ public:
      * @throws ModelError if the model fails
      */
     virtual void evaluate(const std::vector<double>& parameters, const Box& box) = 0;
-    /** Wait for the energy of the last evaluation, in kJ/mol. */
+    /** Wait for the energy of the last evaluation, in kJ/mol, or what is not a number if a force is not one. */
     virtual double getEnergy() = 0;
     /** Wait for everything of the last evaluation. */
     virtual ModelOutput getOutput() = 0;

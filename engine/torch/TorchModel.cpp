@@ -158,8 +158,11 @@ TorchOutputs TorchModel::evaluatePositions(const TorchInputs& inputs) {
     if (!hasForces || options.parameterDerivatives) {
         if (!energy.requires_grad())
             throw ModelError(
-                "The model's energy cannot be differentiated. Do not detach positions inside forward, or " +
-                string("return the forces too."));
+                string("The model's energy cannot be differentiated") +
+                (options.parameterDerivatives
+                     ? ", but the Force asks for its derivatives with respect to parameters. Do not detach "
+                       "the energy inside forward, or do not ask for derivatives."
+                     : ". Do not detach positions inside forward, or return the forces too."));
         gradients = torch::autograd::grad({energy.sum()}, variables, {}, false, false, true);
     }
     TorchOutputs outputs;
@@ -177,8 +180,8 @@ TorchOutputs TorchModel::evaluatePositions(const TorchInputs& inputs) {
     return outputs;
 }
 
-/** The name of the first operator in a block, or in those inside of it, that reads values of tensors. */
-static string findHostReadIn(const torch::jit::Block* block) {
+/** Why the first operator of its kind in a block, or in those inside of it, keeps work from being recorded. */
+static string findRecordingObstacleIn(const torch::jit::Block* block) {
     static const set<string> alwaysRead = {"aten::item",
                                            "aten::_local_scalar_dense",
                                            "aten::is_nonzero",
@@ -202,9 +205,13 @@ static string findHostReadIn(const torch::jit::Block* block) {
         string name = node->kind().toQualString();
         bool takesTensor = !node->inputs().empty() && node->input(0)->type()->isSubtypeOf(*c10::TensorType::get());
         if (alwaysRead.count(name) > 0 || (readTensors.count(name) > 0 && takesTensor))
-            return name;
+            return "the model reads values back while it is evaluated ('" + name +
+                   "'), so that its work may differ from step to step";
+        if (name == "prim::SetAttr")
+            return "the model sets its attribute '" + node->s(c10::attr::name) +
+                   "' while it is evaluated, which a recording does not repeat";
         for (const torch::jit::Block* inner : node->blocks()) {
-            string found = findHostReadIn(inner);
+            string found = findRecordingObstacleIn(inner);
             if (!found.empty())
                 return found;
         }
@@ -212,8 +219,8 @@ static string findHostReadIn(const torch::jit::Block* block) {
     return "";
 }
 
-string TorchModel::findHostRead() const {
+string TorchModel::findRecordingObstacle() const {
     auto graph = module->module.get_method("forward").graph()->copy();
     torch::jit::Inline(*graph);
-    return findHostReadIn(graph->block());
+    return findRecordingObstacleIn(graph->block());
 }

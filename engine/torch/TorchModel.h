@@ -57,13 +57,13 @@ public:
         return dtype;
     }
     /**
-     * Find an operator in the model that reads values of tensors back to the host or makes tensors of a size that
-     * depends on them. What the model does next may then differ from step to step, and its work cannot be recorded once
-     * and repeated.
+     * Find out why the model's work cannot be recorded once and repeated. What it does may differ from step to step,
+     * where it reads values of tensors back to the host or makes tensors of a size that depends on them, and what it
+     * leaves behind in attributes would not be repeated.
      *
-     * @return the operator's name, or nothing if there is none
+     * @return what the model does, or nothing if there is no obstacle
      */
-    std::string findHostRead() const;
+    std::string findRecordingObstacle() const;
 
 private:
     struct Module;

@@ -15,6 +15,9 @@ public:
     TorchScriptRunner(const ModelFile& file, const RunnerOptions& options)
         : model(file, options, at::kCPU), numThreads(options.numThreads) {}
     void evaluate(const ModelInput& input, ModelOutput& output) override;
+    bool roundsPositions() const override {
+        return model.getType() == at::kFloat;
+    }
 
 private:
     TorchModel model;

@@ -104,14 +104,13 @@ void CGForce::setBeadParameters(int index, const vector<int>& particles, const v
     beads[index] = checkedBead(particles, weights, type, molecule, replica);
 }
 
-int CGForce::addBond(int bead1, int bead2) {
-    for (int bead : {bead1, bead2})
-        if (bead < 0 || bead >= getNumBeads())
-            throw OpenMMException("CGForce: a bond names bead " + to_string(bead) + ", but there are " +
-                                  to_string(getNumBeads()) + " beads. Add the beads before their bonds.");
-    string which = "CGForce: the bond between beads " + to_string(bead1) + " and " + to_string(bead2);
-    if (bead1 == bead2)
-        throw OpenMMException(which + " connects a bead to itself.");
+static string describeBond(int bead1, int bead2) {
+    return "CGForce: the bond between beads " + to_string(bead1) + " and " + to_string(bead2);
+}
+
+/** What both beads of a bond must have in common, also when they are changed later. */
+void CGForce::checkBond(int bead1, int bead2) const {
+    string which = describeBond(bead1, bead2);
     if (beads[bead1].replica != beads[bead2].replica)
         throw OpenMMException(which + " connects replicas " + to_string(beads[bead1].replica) + " and " +
                               to_string(beads[bead2].replica) +
@@ -119,8 +118,18 @@ int CGForce::addBond(int bead1, int bead2) {
     if (beads[bead1].molecule != beads[bead2].molecule)
         throw OpenMMException(which + " connects molecules " + to_string(beads[bead1].molecule) + " and " +
                               to_string(beads[bead2].molecule) + ". Give both beads the same molecule.");
+}
+
+int CGForce::addBond(int bead1, int bead2) {
+    for (int bead : {bead1, bead2})
+        if (bead < 0 || bead >= getNumBeads())
+            throw OpenMMException("CGForce: a bond names bead " + to_string(bead) + ", but there are " +
+                                  to_string(getNumBeads()) + " beads. Add the beads before their bonds.");
+    if (bead1 == bead2)
+        throw OpenMMException(describeBond(bead1, bead2) + " connects a bead to itself.");
+    checkBond(bead1, bead2);
     if (!bondSet.insert(minmax(bead1, bead2)).second)
-        throw OpenMMException(which + " has been added before.");
+        throw OpenMMException(describeBond(bead1, bead2) + " has been added before.");
     bonds.push_back({bead1, bead2});
     return getNumBonds() - 1;
 }

@@ -43,6 +43,9 @@ void CGForceImpl::checkBeads(const System& system) const {
                                       ", but the System has " + to_string(system.getNumParticles()) +
                                       " particles. Indices start at 0.");
     }
+    // The beads of a bond may have been changed after it was added.
+    for (auto& bond : owner.bonds)
+        owner.checkBond(bond.first, bond.second);
 }
 
 void CGForceImpl::updateContextState(ContextImpl& context, bool&) {

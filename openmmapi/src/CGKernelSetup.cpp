@@ -77,15 +77,20 @@ CGKernelSetup::CGKernelSetup(ContextImpl& context, const CGForce& force, bool do
     if (runnerName == "auto")
         runnerName = ModelRunner::choose(force.getModel(), runnerReason);
     options = chooseOptions(force, runnerName, doublePrecision, platformThreads);
-    if (periodic) {
-        Vec3 a, b, c;
-        context.getSystem().getDefaultPeriodicBoxVectors(a, b, c);
-        double largest = 0.5 * min({a[0], b[1], c[2]});
-        if (cutoff > largest)
-            throw OpenMMException("CGForce: the cutoff of the model (" + to_string(cutoff) +
-                                  " nm) is more than half of the default periodic box (" + to_string(largest) +
-                                  " nm). Use a larger box.");
+    Vec3 vectors[3];
+    context.getSystem().getDefaultPeriodicBoxVectors(vectors[0], vectors[1], vectors[2]);
+    withOpenMMErrors([&] { checkCutoff(cutoff, toBox(vectors, periodic), "default periodic box"); });
+}
+
+Box OpenMMCG::toBox(const Vec3 vectors[3], bool periodic) {
+    Box box;
+    box.periodic = periodic;
+    for (int k = 0; k < 3; k++) {
+        box.a[k] = vectors[0][k];
+        box.b[k] = vectors[1][k];
+        box.c[k] = vectors[2][k];
     }
+    return box;
 }
 
 unique_ptr<HostEvaluator> CGKernelSetup::createHostEvaluator(const CGForce& force) const {
@@ -121,8 +126,9 @@ void OpenMMCG::addHostInfo(const HostEvaluator& evaluator, map<string, string>& 
     // insert() leaves what is known of a list on a device.
     info.insert({"pair_list", "host"});
     info.insert({"pairs", to_string(evaluator.getNumPairs())});
-    info.insert({"candidates", to_string(evaluator.getPairList().getNumCandidates())});
-    info.insert({"list_rebuilds", to_string(evaluator.getPairList().getNumRebuilds())});
+    const PairList* pairList = evaluator.getPairList();
+    info.insert({"candidates", to_string(pairList == nullptr ? 0 : pairList->getNumCandidates())});
+    info.insert({"list_rebuilds", to_string(pairList == nullptr ? 0 : pairList->getNumRebuilds())});
     info["time_map"] = to_string(times[HostEvaluator::Map]);
     info["time_list"] = to_string(times[HostEvaluator::List]);
     info["time_network"] = to_string(times[HostEvaluator::Network]);

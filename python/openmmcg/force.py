@@ -279,7 +279,15 @@ class CGForce(openmm.Force, metaclass=_CGForceMeta):
         return str(_cpp.get_property(self._address, name))
 
     def updateParametersInContext(self, context: openmm.Context) -> None:
-        """Copy the parameters of the beads to a Context."""
+        """Copy the parameters of the beads, and the bonds between them, to a Context.
+
+        What OpenMM takes for a molecule stays as it was when the Context was created.
+
+        Raises
+        ------
+        openmm.OpenMMException
+            If the number of beads has changed, or bonded beads do not belong to the same molecule and replica any more.
+        """
         _cpp.update_parameters(self._address, int(context.this))
 
     def getBeadPositions(self, context: openmm.Context) -> np.ndarray:

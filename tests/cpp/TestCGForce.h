@@ -16,6 +16,8 @@
 
 Platform* platform;
 double TOL;
+/** How many box vectors away single precision is coarse; fewer where a platform keeps particles themselves in it. */
+double farAway = 500;
 bool minimizerWorks = true;
 void choosePlatform(const vector<string>& arguments);
 void runPlatformTests();
@@ -104,6 +106,8 @@ void testQueries() {
     Setup setup(4, false, 23);
     VerletIntegrator integrator(0.001);
     Context context(setup.system, integrator, *platform);
+    auto info = setup.force->getContextInfo(context);
+    ASSERT(info["pairs"] == "0" && info["candidates"] == "0" && info["list_rebuilds"] == "0");
     context.setPositions(setup.positions);
     State state = context.getState(State::Energy | State::Forces);
     vector<Vec3> beads = setup.force->getBeadPositions(context), expected = setup.beadPositions(setup.positions);
@@ -135,6 +139,37 @@ void testUpdateParameters() {
                                    setup.replicas[1]);
     setup.force->updateParametersInContext(context);
     ASSERT_EQUAL_TOL(setup.expectedEnergy(setup.positions), context.getState(State::Energy).getPotentialEnergy(), TOL);
+
+    // A chain joins the molecule of another, which takes effect when all of its bonded beads have.
+    for (int bead = 6; bead < 9; bead++) {
+        if (bead > 6)
+            assertFails([&] { setup.force->updateParametersInContext(context); }, "connects molecules");
+        setup.molecules[bead] = 0;
+        setup.force->setBeadParameters(bead, setup.particles[bead], setup.weights[bead], setup.types[bead], 0,
+                                       setup.replicas[bead]);
+    }
+    setup.force->updateParametersInContext(context);
+    ASSERT_EQUAL_TOL(setup.expectedEnergy(setup.positions), context.getState(State::Energy).getPotentialEnergy(), TOL);
+}
+
+/**
+ * What diffusion does to coordinates must not cost any accuracy: molecules far away by box vectors, or replicas where
+ * there is no box.
+ */
+void testFarFromOrigin(bool periodic) {
+    Setup setup(12, periodic, 89);
+    VerletIntegrator integrator(0.001);
+    Context context(setup.system, integrator, *platform);
+    vector<Vec3> positions = setup.positions;
+    for (size_t i = 0; i < positions.size(); i++) {
+        int chain = static_cast<int>(i / 5), which = periodic ? chain : chain % 2;
+        positions[i] += setup.box[0] * (farAway * which) - setup.box[1] * farAway + setup.box[2] * (farAway + which);
+    }
+    context.setPositions(positions);
+    ASSERT_EQUAL_TOL(setup.expectedEnergy(setup.positions), context.getState(State::Energy).getPotentialEnergy(), TOL);
+    vector<Vec3> expected = setup.beadPositions(positions), found = setup.force->getBeadPositions(context);
+    for (size_t bead = 0; bead < found.size(); bead++)
+        ASSERT_EQUAL_VEC(expected[bead], found[bead], 1e-6);
 }
 
 void testForceGroups() {
@@ -332,6 +367,8 @@ int main(int argc, char** argv) {
         testMovement();
         testQueries();
         testUpdateParameters();
+        for (bool periodic : {false, true})
+            testFarFromOrigin(periodic);
         testForceGroups();
         testBarostat();
         for (bool periodic : {false, true})

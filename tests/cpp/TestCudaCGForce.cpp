@@ -22,6 +22,8 @@ void choosePlatform(const vector<string>& arguments) {
     platform->setPropertyDefaultValue("Precision", arguments.at(0));
     cudaGraphsProperty = arguments.at(1);
     TOL = arguments.at(0) == "double" ? 1e-9 : 2e-5;
+    if (arguments.at(0) == "single")
+        farAway = 2;
 }
 
 /** Evaluations by recording, before and after it, are the same, and the list may outgrow it. */

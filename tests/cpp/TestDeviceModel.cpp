@@ -20,13 +20,17 @@ static ModelFile pairModel() {
     return ModelFile::fromFile(string(TEST_DATA) + "/pairs-v1.cg.pt");
 }
 
+static ModelFile saved(const torch::jit::Module& module) {
+    ostringstream stream;
+    module.save(stream);
+    return ModelFile(stream.str(), "The model");
+}
+
 /** A model in the style of openmm-torch, from the body of its forward. */
 static ModelFile scriptedModel(const string& body) {
     torch::jit::Module module("model");
     module.define("def forward(self, positions):\n" + body);
-    ostringstream stream;
-    module.save(stream);
-    return ModelFile(stream.str(), "The model");
+    return saved(module);
 }
 
 /** The model's energy of three beads of different molecules. */
@@ -219,6 +223,22 @@ static void testRecordingFails() {
     assertFails([&] { Writer<double> refused(pairModel(), missing, 8); }, "but the library for them cannot be opened");
 }
 
+/** A recording repeats no change of a model's own state. */
+static void testAttributes() {
+    FakeRecorder recorder;
+    torch::jit::Module module("model");
+    module.register_attribute("calls", c10::IntType::get(), 0);
+    module.define("def forward(self, positions):\n  self.calls = self.calls + 1\n"
+                  "  return positions.sum() * self.calls\n");
+    ModelFile file = saved(module);
+    Writer<double> writer(file, recorder.options("auto"), 0);
+    for (int i = 0; i < 6; i++)
+        writer.model->evaluate({}, Box());
+    ASSERT_EQUAL(0, recorder.captures);
+    ASSERT(writer.model->getInfo()["cuda_graphs_reason"].find("sets its attribute 'calls'") != string::npos);
+    assertFails([&] { Writer<double> refused(file, recorder.options("on"), 0); }, "sets its attribute 'calls' while");
+}
+
 /** Models whose work depends on values, in any of the ways that TorchScript has, are known before anything is recorded.
  */
 static void testHostReads() {
@@ -248,6 +268,72 @@ static void testHostReads() {
     Writer<double> trained(network, recorder.options("on"), 0);
 }
 
+/** Counts the operators that PyTorch runs for as long as it lives. */
+class WorkCounter {
+public:
+    WorkCounter() {
+        count = 0;
+        handle = at::addThreadLocalCallback(
+            at::RecordFunctionCallback([](const at::RecordFunction&) -> unique_ptr<at::ObserverContext> {
+                count++;
+                return nullptr;
+            }).scopes({at::RecordScope::FUNCTION}));
+    }
+    ~WorkCounter() {
+        at::removeCallback(handle);
+    }
+    static inline int count = 0;
+
+private:
+    at::CallbackHandle handle;
+};
+
+/** What PyTorch is asked for when the box has changed, as a barostat changes it, beyond what it is asked for anyway. */
+static int workForNewBox(Writer<double>& writer, const vector<double>& parameters) {
+    Box box;
+    box.periodic = true;
+    box.a[0] = box.b[1] = box.c[2] = 3;
+    auto countWork = [&] {
+        WorkCounter counter;
+        writer.model->evaluate(parameters, box);
+        return counter.count;
+    };
+    writer.model->evaluate(parameters, box);
+    int usual = countWork();
+    box.a[0] = 3.1;
+    return countWork() - usual;
+}
+
+/** The box is copied, for which the host waits, where the model reads it. */
+static void testBoxCopies() {
+    GraphOptions off;
+    off.mode = "off";
+    Writer<double> pairs(pairModel(), off, 8);
+    pairs.evaluate(POSITIONS, 300);
+    ASSERT_EQUAL(0, workForNewBox(pairs, {300, 0.25}));
+    torch::jit::Module module("model");
+    module.define("def forward(self, positions, box):\n  return positions.sum() * box[0, 0]\n");
+    Writer<double> boxed(saved(module), off, 0);
+    ASSERT(workForNewBox(boxed, {}) > 0);
+}
+
+/** Forces that are not numbers show in the energy, which the host waits for in any case. */
+static void testForcesThatAreNotNumbers() {
+    GraphOptions off;
+    off.mode = "off";
+    ModelFile file = scriptedModel("  return positions.sum(), positions / positions\n");
+    Writer<double> writer(file, off, 0);
+    auto energy = [&](double x) {
+        fill_n(static_cast<double*>(writer.memory.positions), 9, 1.0);
+        static_cast<double*>(writer.memory.positions)[4] = x;
+        writer.model->evaluate({}, Box());
+        return writer.model->getEnergy();
+    };
+    ASSERT_EQUAL(10.0, energy(2));
+    ASSERT(std::isnan(energy(0)));
+    ASSERT_EQUAL(8.0, writer.model->getOutput().energy);
+}
+
 static void testErrors() {
     GraphOptions off;
     off.mode = "off";
@@ -263,6 +349,8 @@ static void testErrors() {
     assertFails([&] { full.model->evaluate({}, Box()); },
                 "the pair list has room for 1000 pairs and takes 0.0 MiB when PyTorch tried to allocate 20.00 GiB.");
     ASSERT(!DeviceModel::findCudaObstacle(127).empty());
+    ModelFile detached = scriptedModel("  return positions.detach().sum(), positions\n");
+    assertFails([&] { Writer<double>(detached, off, 0).model->evaluate({}, Box()); }, "do not ask for derivatives");
 }
 
 int main() {
@@ -272,6 +360,9 @@ int main() {
         testRecording();
         testRecordingFails();
         testHostReads();
+        testAttributes();
+        testBoxCopies();
+        testForcesThatAreNotNumbers();
         testErrors();
     }
     catch (const exception& e) {

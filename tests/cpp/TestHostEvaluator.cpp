@@ -83,10 +83,11 @@ static void testOrderIsAPermutation() {
     // Beads that follow each other are much closer than any two.
 
     auto distance = [&](int first, int second) {
-        double delta[3], shift[3];
+        double delta[3], counts[3], shift[3];
         for (int k = 0; k < 3; k++)
             delta[k] = start[3 * second + k] - start[3 * first + k];
-        liquid.box.minimumImageShift(delta, shift);
+        liquid.box.minimumImage(delta, counts);
+        liquid.box.combine(counts, shift);
         return hypot(delta[0] + shift[0], delta[1] + shift[1], delta[2] + shift[2]);
     };
     for (int place = 1; place < firstReplica; place++) {
@@ -170,6 +171,75 @@ static void testBitIdentical() {
     ASSERT(identical(expected, liquid.compute(travelled)));
 }
 
+/** Takes vectors between beads as a model in single precision does; the energy is given. */
+class SinglePrecisionRunner : public ModelRunner {
+public:
+    explicit SinglePrecisionRunner(vector<float>& vectors, double energy = 0) : vectors(vectors), energy(energy) {}
+    bool roundsPositions() const override {
+        return true;
+    }
+    void evaluate(const ModelInput& input, ModelOutput& output) override {
+        vectors.clear();
+        auto position = [&](int64_t bead, int k) { return static_cast<float>(input.positions[3 * bead + k]); };
+        const PairBatch& pairs = input.pairs;
+        for (int64_t pair = 0; pair < pairs.numPairs; pair++)
+            for (int k = 0; k < 3; k++)
+                vectors.push_back(position(pairs.indices[pairs.size + pair], k) +
+                                  static_cast<float>(pairs.shifts[3 * pair + k]) - position(pairs.indices[pair], k));
+        output.energy = energy;
+        output.forces.assign(input.positions.size(), 0.0);
+    }
+
+private:
+    vector<float>& vectors;
+    double energy;
+};
+
+static HostEvaluator singlePrecisionEvaluator(const Liquid& liquid, vector<float>& vectors, double energy = 0) {
+    ModelFile model = ModelFile::fromFile(string(TEST_DATA) + "/schnet-weights-v1.cg.pt");
+    return HostEvaluator(static_cast<int>(liquid.beads.types.size()), liquid.beads, model,
+                         make_unique<SinglePrecisionRunner>(vectors, energy), 0.1);
+}
+
+/** Beads that are far from the origin, where single precision is coarse, have the vectors that they have near it. */
+static void testFarFromOrigin(bool periodic) {
+    Liquid liquid(300, 3);
+    liquid.box.periodic = periodic;
+    vector<float> vectors, expected;
+    HostEvaluator evaluator = singlePrecisionEvaluator(liquid, vectors);
+    liquid.compute(evaluator);
+    expected = vectors;
+    ASSERT(!expected.empty());
+    for (size_t bead = 0; bead < liquid.beads.types.size(); bead++) {
+        // Molecules by box vectors, or replicas by anything.
+        double molecule = liquid.beads.topology.molecules[bead] % 7, replica = liquid.beads.topology.replicas[bead];
+        double counts[3] = {1000 + molecule, -2000 - 3 * molecule, 500 * molecule},
+               move[3] = {1e4 * replica, -9e4, 3e4};
+        if (periodic)
+            liquid.box.combine(counts, move);
+        for (int k = 0; k < 3; k++)
+            liquid.positions[3 * bead + k] += move[k];
+    }
+    liquid.compute(evaluator);
+    ASSERT_EQUAL(expected.size(), vectors.size());
+    for (size_t i = 0; i < vectors.size(); i++)
+        ASSERT(abs(vectors[i] - expected[i]) < 1e-5);
+}
+
+static void testBadEnergy() {
+    Liquid liquid(30);
+    vector<float> vectors;
+    HostEvaluator evaluator = singlePrecisionEvaluator(liquid, vectors, NAN);
+    string message;
+    try {
+        liquid.compute(evaluator);
+    }
+    catch (const ModelError& error) {
+        message = error.what();
+    }
+    ASSERT(message.find("returned the energy nan, though all forces are numbers") != string::npos);
+}
+
 static void testBoxNotReduced() {
     Liquid liquid(100);
     liquid.box.c[1] = 0.7 * liquid.box.b[1];
@@ -191,6 +261,9 @@ int main() {
         testPairsOfRenumberedBeads();
         testAgainstRunner();
         testBitIdentical();
+        for (bool periodic : {false, true})
+            testFarFromOrigin(periodic);
+        testBadEnergy();
         testBoxNotReduced();
     }
     catch (const exception& e) {

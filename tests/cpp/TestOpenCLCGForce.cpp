@@ -26,6 +26,8 @@ void choosePlatform(const vector<string>& arguments) {
     // OpenMM's own kernels for minimisation crash on PoCL 3.1, with any Force.
     minimizerWorks = openCLPlatformName().find("Portable Computing Language") == string::npos;
     TOL = arguments.at(0) == "double" ? 1e-9 : 2e-5;
+    if (arguments.at(0) == "single")
+        farAway = 2;
 }
 
 /** One model is evaluated on one device. */

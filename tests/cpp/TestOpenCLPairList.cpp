@@ -79,12 +79,15 @@ struct Case {
         for (double& x : positions)
             x += uniform(-distance, distance);
     }
-    /** Update the list until there is room for everything, and return how often it took. */
-    int update() {
+    void upload() {
         vector<mm_double4> values;
         for (size_t i = 0; i < positions.size(); i += 3)
             values.push_back(mm_double4(positions[i], positions[i + 1], positions[i + 2], 0));
         beads.upload(values, true);
+    }
+    /** Update the list until there is room for everything, and return how often it took. */
+    int update() {
+        upload();
         int updates = 1;
         for (list->update(beads, box); !list->check(); list->update(beads, box)) {
             updates++;
@@ -200,6 +203,53 @@ static void testOverflow(ComputeContext& cc, int allPairsLimit) {
     ASSERT_EQUAL(test.countByBruteForce(), test.list->getState().numPairs);
 }
 
+/** Memory that runs out leaves a list that can be used again. */
+static void testMemory(ComputeContext& cc, int allPairsLimit) {
+    Case test(cc, 120, 2, false, 2.0, allPairsLimit);
+    ASSERT_EQUAL(0, test.list->countCandidates()); // there has been no search
+    test.update();
+    test.check();
+    bool thrown = false;
+    try {
+        test.list->setRowLength(INT32_MAX / 4); // 240 GiB
+    }
+    catch (const OpenMMException&) {
+        thrown = true;
+    }
+    ASSERT(thrown);
+    test.move(0.01);
+    test.update();
+    test.check();
+}
+
+/** Beads may move by box vectors without a search, since devices keep them close to the origin. */
+static void testImages(ComputeContext& cc, int allPairsLimit) {
+    Case test(cc, 120, 2, true, 2.0, allPairsLimit);
+    test.update();
+    int searches = test.list->getState().numSearches;
+    for (size_t i = 0; i < test.positions.size(); i += 6)
+        for (int k = 0; k < 3; k++)
+            test.positions[i + k] += 2 * test.box.a[k] - test.box.c[k];
+    ASSERT_EQUAL(1, test.update());
+    test.check();
+    ASSERT_EQUAL(searches, test.list->getState().numSearches);
+}
+
+/** A report is not asked for where an evaluation was cut short. */
+static void testForgetting(ComputeContext& cc) {
+    Case test(cc, 30, 1, true, 1.6, 16);
+    test.update();
+    double x = test.positions[4];
+    test.positions[4] = NAN;
+    test.upload();
+    test.list->update(test.beads, test.box);
+    test.positions[4] = x;
+    test.list->forget();
+    ASSERT_EQUAL(1, test.update());
+    ASSERT_EQUAL(0, test.list->getState().badBead);
+    test.check();
+}
+
 /** A topology that changes takes effect without any bead moving. */
 static void testTopology(ComputeContext& cc) {
     Case test(cc, 60, 2, true, 1.6, 512);
@@ -248,8 +298,12 @@ int main(int, char** argv) {
             testRandom(cc, 200, 1, periodic, 2.9, 48);
             testRandom(cc, 200, 2, periodic, 1.5, 48);
         }
-        for (int allPairsLimit : {16, 512})
+        for (int allPairsLimit : {16, 512}) {
             testOverflow(cc, allPairsLimit);
+            testMemory(cc, allPairsLimit);
+            testImages(cc, allPairsLimit);
+        }
+        testForgetting(cc);
         testTopology(cc);
         testBadPosition(cc);
     }

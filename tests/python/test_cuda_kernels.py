@@ -69,9 +69,9 @@ def nvcc() -> str:
 @pytest.mark.parametrize(
     ("precision", "model", "options"),
     [
-        ("single", "float", ["PERIODIC", "CELLS"]),
+        ("single", "float", ["PERIODIC", "CELLS", "BAD_FORCE"]),
         ("mixed", "float", ["PERIODIC"]),
-        ("mixed", "double", ["CELLS"]),
+        ("mixed", "double", ["CELLS", "BAD_FORCE"]),
         ("double", "double", []),
     ],
 )

@@ -170,8 +170,8 @@ public:
      * - "pairList": where pairs are found, "device" or "host". "auto" (default) is the device where the model is
      *   evaluated on it, too, and the host elsewhere. The platforms Reference and CPU always use the host.
      * - "cudaGraphs": whether the CUDA platform records the model's work once and repeats it as a whole, which saves
-     * most of the time of small models. "on" makes it an error if the model does not allow it; with "auto" (default) a
-     * warning is printed instead, and "off" never does it. A Context's info tells whether it is done, and why.
+     *   most of the time of small models. "on" makes it an error if the model does not allow it; with "auto" (default)
+     * a warning is printed instead, and "off" never does it. A Context's info tells whether it is done, and why.
      * - "skin": how far beyond the cutoff candidates of the pair list reach, in nm. It affects speed only. The
      *   default is "0.1".
      */
@@ -181,8 +181,12 @@ public:
         return properties;
     }
     /**
-     * Copy the parameters of the beads to a Context. The number of beads, the bonds and the model cannot
-     * be changed in this way.
+     * Copy the parameters of the beads to a Context, and the bonds between them, which change no more than the class of
+     * each pair. The number of beads and the model cannot be changed in this way. What OpenMM takes for a molecule, as
+     * barostats and wrapped positions do, stays as it was when the Context was created: if particles that must stay
+     * together were not in one molecule then, create a new Context.
+     *
+     * Bonded beads must still belong to the same molecule of the same replica.
      */
     void updateParametersInContext(OpenMM::Context& context);
     /**
@@ -221,6 +225,7 @@ private:
         int type, molecule, replica;
     };
     BeadState getBeadState(OpenMM::Context& context, bool evaluate) const;
+    void checkBond(int bead1, int bead2) const;
     Bead checkedBead(const std::vector<int>& particles, const std::vector<double>& weights, int type, int molecule,
                      int replica) const;
     ModelFile model;

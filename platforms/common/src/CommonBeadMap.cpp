@@ -1,17 +1,25 @@
 #include "openmmcg/common/CommonBeadMap.h"
 #include "CommonCGKernelSources.h"
 #include "DeviceValues.h"
+#include "openmmcg/common/CommonPairList.h"
+#include <cstddef>
+#include <map>
 
 using namespace OpenMMCG;
 using namespace OpenMM;
 using namespace std;
 
-CommonBeadMap::CommonBeadMap(ComputeContext& cc, const BeadSet& beads, bool modelIsDouble)
-    : cc(cc), numBeads(static_cast<int>(beads.types.size())) {
+CommonBeadMap::CommonBeadMap(ComputeContext& cc, const BeadSet& beads, bool modelIsDouble, bool periodic,
+                             ArrayInterface* listState)
+    : cc(cc), numBeads(static_cast<int>(beads.types.size())), periodic(periodic) {
     initializeMixed(beadPositions, cc, numBeads, 4, "cgBeads");
     setBeads(beads);
-    ComputeProgram program =
-        cc.compileProgram(KernelSources::beads, {{"modelReal", modelIsDouble ? "double" : "float"}});
+    map<string, string> defines = {{"modelReal", modelIsDouble ? "double" : "float"}};
+    if (periodic)
+        defines.insert({"PERIODIC", "1"});
+    if (listState != nullptr)
+        defines.insert({"BAD_FORCE", to_string(offsetof(CommonPairList::State, badForce) / sizeof(int))});
+    ComputeProgram program = cc.compileProgram(KernelSources::beads, defines);
     gatherKernel = program->createKernel("gatherBeads");
     gatherKernel->addArg(cc.getPosq());
     if (cc.getUseMixedPrecision())
@@ -19,8 +27,10 @@ CommonBeadMap::CommonBeadMap(ComputeContext& cc, const BeadSet& beads, bool mode
     gatherKernel->addArg(beadStart);
     gatherKernel->addArg(beadParticles);
     gatherKernel->addArg(beadWeights);
-    for (int k = 0; k < 3; k++)
-        gatherKernel->addArg(); // box vectors
+    gatherKernel->addArg(references);
+    gatherKernel->addArg(); // whether to move beads close to the origin
+    for (int k = 0; k < 4; k++)
+        gatherKernel->addArg(); // box
     gatherKernel->addArg(beadPositions);
     gatherKernel->addArg(); // where the model reads positions
     gatherKernel->addArg(numBeads);
@@ -34,12 +44,17 @@ CommonBeadMap::CommonBeadMap(ComputeContext& cc, const BeadSet& beads, bool mode
     scatterKernel->addArg(); // where the model writes forces
     scatterKernel->addArg(cc.getLongForceBuffer());
     scatterKernel->addArg(cc.getPaddedNumAtoms());
+    if (listState != nullptr)
+        scatterKernel->addArg(*listState);
 }
 
 void CommonBeadMap::setBeads(const BeadSet& beads) {
     BeadMap map(cc.getNumAtoms(), beads.particles, beads.weights);
     const BeadMap::Rows &toBeads = map.getBeadRows(), &toParticles = map.getParticleRows();
     particles = toBeads.column;
+    referencePlaces.clear();
+    for (int reference : findReferenceBeads(beads.topology, periodic))
+        referencePlaces.push_back(toBeads.start[reference]);
     mappedParticles = map.getMappedParticles();
     numMapped = static_cast<int>(mappedParticles.size());
     uploadTo(beadStart, cc, toBeads.start, "cgBeadStart");
@@ -79,17 +94,22 @@ void CommonBeadMap::followOrder() {
         slots[k] = mm_int4(slot, offsets[slot].x, offsets[slot].y, offsets[slot].z);
     }
     uploadTo(beadParticles, cc, slots, "cgBeadParticles");
+    vector<mm_int4> referenceSlots;
+    for (int place : referencePlaces)
+        referenceSlots.push_back(slots[place]);
+    uploadTo(references, cc, referenceSlots, "cgReferences");
     vector<int> rows;
     for (int particle : mappedParticles)
         rows.push_back(slotOfParticle[particle]);
     uploadTo(particleSlots, cc, rows, "cgParticleSlots");
 }
 
-void CommonBeadMap::gather(const DeviceBuffer& positions) {
+void CommonBeadMap::gather(const DeviceBuffer& positions, bool nearOrigin) {
     followOrder();
-    int arg = cc.getUseMixedPrecision() ? 5 : 4;
-    setBoxArgs(cc, gatherKernel, arg, currentBox(cc, true));
-    positions.setArg(gatherKernel, arg + 4);
+    int arg = cc.getUseMixedPrecision() ? 6 : 5;
+    gatherKernel->setArg(arg, nearOrigin ? 1 : 0);
+    setBoxArgs(cc, gatherKernel, arg + 1, currentBox(cc, true));
+    positions.setArg(gatherKernel, arg + 6);
     gatherKernel->execute(numBeads);
 }
 

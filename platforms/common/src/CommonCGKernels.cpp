@@ -31,18 +31,17 @@ private:
  */
 class CommonCalcCGForceKernel::ListCheck : public ComputeContext::ForcePostComputation {
 public:
-    explicit ListCheck(CommonCalcCGForceKernel& kernel) : kernel(kernel) {}
-    double computeForceAndEnergy(bool, bool, int) override {
-        // The kernel may not have been executed: its force group may be left out.
-        if (!kernel.listIsComplete()) {
+    ListCheck(CommonCalcCGForceKernel& kernel, int forceGroup) : kernel(kernel), groupBit(1 << forceGroup) {}
+    double computeForceAndEnergy(bool, bool, int groups) override {
+        // Where its force group is left out, the kernel has not been executed.
+        if ((groups & groupBit) != 0 && !kernel.listIsComplete())
             kernel.cc.setForcesValid(false);
-            kernel.complete = true;
-        }
         return 0;
     }
 
 private:
     CommonCalcCGForceKernel& kernel;
+    int groupBit;
 };
 
 void OpenMMCG::checkOneDevice(const ComputeContext& cc) {
@@ -60,20 +59,27 @@ void CommonCalcCGForceKernel::initialize(ContextImpl& context, const CGForce& fo
     setup = CGKernelSetup(context, force, cc.getUseDoublePrecision(), cc.getThreadPool().getNumThreads());
     for (size_t index : setup.derivativeIndices)
         cc.addEnergyParameterDerivative(setup.parameterNames[index]);
-    beadMap = make_unique<CommonBeadMap>(cc, setup.beads, modelIsDouble());
     if (setup.interface == ModelFile::Pairs && findsPairsOnDevice(force.getProperty("pairList")))
         pairList = make_unique<CommonPairList>(cc, setup.beads.topology, setup.cutoff, setup.skin, setup.periodic,
                                                modelIsDouble());
+    beadMap = make_unique<CommonBeadMap>(cc, setup.beads, modelIsDouble(), setup.periodic,
+                                         pairList ? &pairList->getDeviceState() : nullptr);
     initializeModel(force);
     buffers = createBuffers(0);
     cc.addForce(new ForceInfo(setup.beads));
-    cc.addPostComputation(new ListCheck(*this));
+    cc.addPostComputation(new ListCheck(*this, force.getForceGroup()));
 }
 
 void CommonCalcCGForceKernel::findBeads() {
+    // Whatever is left from an evaluation that an exception has cut short, be it another Force's, is not of this one.
+    if (listIsUnchecked)
+        pairList->forget();
+    listIsUnchecked = false;
+    complete = true;
     box = currentBox(cc, setup.periodic);
     withOpenMMErrors([&] { checkCutoff(setup.cutoff, box); });
-    beadMap->gather(buffers.positions);
+    // Models that take positions alone may see them where they are, and a list on the host expects steady ones.
+    beadMap->gather(buffers.positions, pairList != nullptr);
     if (pairList) {
         pairList->update(beadMap->getBeads(), box);
         listIsUnchecked = true;
@@ -86,8 +92,14 @@ bool CommonCalcCGForceKernel::listIsComplete() {
     listIsUnchecked = false;
     complete = pairList->check();
     const CommonPairList::State& state = pairList->getState();
-    if (state.badBead != 0)
+    // What comes first is the reason for the rest.
+    if (state.badForce != 0)
+        throw OpenMMException("CGForce: " + describeBadForce(setup.beads, setup.typeNames, state.badForce - 1));
+    if (state.badBead != 0) {
+        // The bead may have been told by another one, close to which it was moved.
+        downloadPositions();
         throw OpenMMException("CGForce: " + describeBadPosition(setup.beads, setup.typeNames, state.badBead - 1));
+    }
     if (!pairList->hasRoom()) {
         int capacity = pairList->getRecommendedCapacity();
         // Without enough memory the old buffers are gone too: nothing may be written to them, and the next evaluation
@@ -108,7 +120,8 @@ double CommonCalcCGForceKernel::execute(ContextImpl& context, bool includeForces
         findBeads();
     isFirst = false;
     double energy = computeModel(setup.getParameters(context), includeForces, includeEnergy);
-    if (includeForces)
+    // Where the list is known to be incomplete, OpenMM is going to repeat the evaluation.
+    if (includeForces && complete)
         beadMap->scatter(buffers.forces);
     if (!setup.derivativeIndices.empty() && listIsComplete())
         setup.addDerivatives(getParameterDerivatives(), cc.getEnergyParamDerivWorkspace());
@@ -136,13 +149,18 @@ BeadState CommonCalcCGForceKernel::getBeadState(ContextImpl& context, bool evalu
         computeModel(setup.getParameters(context), true, true);
         state.output = getModelOutput();
     }
-    else
-        beadMap->gather(buffers.positions);
-    state.positions = beadMap->download();
-    for (size_t i = 0; i < state.positions.size(); i++)
-        if (!isfinite(state.positions[i]))
-            throw OpenMMException("CGForce: " + describeBadPosition(setup.beads, setup.typeNames, i / 3));
+    state.positions = downloadPositions();
     return state;
+}
+
+/** Compute the positions of the beads where particles are for the user. This waits for the device. */
+vector<double> CommonCalcCGForceKernel::downloadPositions() {
+    beadMap->gather(buffers.positions, false);
+    vector<double> positions = beadMap->download();
+    for (size_t i = 0; i < positions.size(); i++)
+        if (!isfinite(positions[i]))
+            throw OpenMMException("CGForce: " + describeBadPosition(setup.beads, setup.typeNames, i / 3));
+    return positions;
 }
 
 map<string, string> CommonCalcCGForceKernel::getInfo() const {

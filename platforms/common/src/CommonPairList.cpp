@@ -43,17 +43,17 @@ CommonPairList::CommonPairList(ComputeContext& cc, const BeadTopology& topology,
     setTopology(topology);
 
     initializeMixed(builtBeads, cc, numBeads, 4, "cgBuiltBeads");
-    rowCount.initialize<int>(cc, numBeads, "cgRowCount");
+    uploadTo(rowCount, cc, vector<int>(numBeads), "cgRowCount"); // counted before there has been a search, too
     pairCount.initialize<int>(cc, numBeads, "cgPairCount");
     pairStart.initialize<int>(cc, numBeads, "cgPairStart");
     deviceState.initialize<int>(cc, sizeof(State) / sizeof(int), "cgListState");
     deviceState.upload(&state);
-    rowLength = min(max(1, largest - 1), FIRST_ROW_LENGTH);
-    rows.initialize<int>(cc, static_cast<size_t>(numBeads) * rowLength, "cgRows");
     if (usesCells)
-        unsortedRows.initialize<int>(cc, rows.getSize(), "cgUnsortedRows");
+        homes.initialize<int>(cc, numBeads, "cgHomes");
+    firstRowLength = min(max(1, largest - 1), FIRST_ROW_LENGTH);
     reported = cc.createEvent();
     createKernels(modelIsDouble);
+    setRowLength(firstRowLength);
 }
 
 void CommonPairList::setTopology(const BeadTopology& topology) {
@@ -119,6 +119,8 @@ void CommonPairList::createKernels(bool modelIsDouble) {
     displacementKernel->addArg(builtBeads);
     displacementKernel->addArg(); // square of the allowed displacement
     displacementKernel->addArg(); // whether a search is due anyway
+    for (int k = 0; k < 4; k++)
+        displacementKernel->addArg(); // box
     displacementKernel->addArg(deviceState);
     displacementKernel->addArg(numBeads);
     addSearchKernels(program);
@@ -127,8 +129,8 @@ void CommonPairList::createKernels(bool modelIsDouble) {
     for (auto& kernel : {countKernel, writeKernel}) {
         kernel->addArg(); // beads
         kernel->addArg(rowCount);
-        kernel->addArg(rows);
-        kernel->addArg(rowLength);
+        kernel->addArg(); // rows and their length
+        kernel->addArg();
         for (int k = 0; k < 4; k++)
             kernel->addArg(); // box
         kernel->addArg();     // square of the cutoff
@@ -162,14 +164,14 @@ void CommonPairList::addSearchKernels(const ComputeProgram& program) {
         clearKernel->addArg(deviceState);
         countCellsKernel = program->createKernel("countCells");
         fillKernel = program->createKernel("fillCells");
-        for (auto& kernel : {countCellsKernel, fillKernel}) {
-            kernel->addArg(); // beads
-            kernel->addArg(replicas);
-            addBox(kernel);
-        }
+        countCellsKernel->addArg(); // beads
+        countCellsKernel->addArg(replicas);
+        addBox(countCellsKernel);
+        countCellsKernel->addArg(homes);
         countCellsKernel->addArg(cellCount);
         countCellsKernel->addArg(deviceState);
         countCellsKernel->addArg(numBeads);
+        fillKernel->addArg(homes);
         fillKernel->addArg(cellEnd);
         fillKernel->addArg(members);
         fillKernel->addArg(deviceState);
@@ -182,40 +184,56 @@ void CommonPairList::addSearchKernels(const ComputeProgram& program) {
         allocateKernel->addArg(deviceState);
         sortKernel = program->createKernel("sortCandidates");
         sortKernel->addArg(rowCount);
-        sortKernel->addArg(unsortedRows);
-        sortKernel->addArg(rows);
-        sortKernel->addArg(rowLength);
+        for (int k = 0; k < 3; k++)
+            sortKernel->addArg(); // rows and their length
         sortKernel->addArg(deviceState);
         sortKernel->addArg(numBeads);
     }
     searchKernel = program->createKernel("findCandidates");
     searchKernel->addArg(); // beads
-    for (ComputeArray* array : {&replicas, &cellStart, &cellEnd, &members, &molecules, &nearStart, &near})
+    for (ComputeArray* array :
+         {usesCells ? &homes : &replicas, &cellStart, &cellEnd, &members, &molecules, &nearStart, &near})
         searchKernel->addArg(*array);
     addBox(searchKernel);
     searchKernel->addArg(); // square of the radius
-    searchKernel->addArg(rowLength);
+    searchKernel->addArg(); // length of rows
     searchKernel->addArg(rowCount);
-    searchKernel->addArg(usesCells ? unsortedRows : rows);
+    searchKernel->addArg(); // rows
     searchKernel->addArg(builtBeads);
     searchKernel->addArg(deviceState);
     searchKernel->addArg(numBeads);
 }
 
 void CommonPairList::setRowLength(int length) {
-    if (static_cast<int64_t>(numBeads) * length > INT32_MAX)
-        throw OpenMMException("CGForce: a bead has " + to_string(length) +
-                              " neighbours, too many for the pair list of a device. Check the positions of the beads.");
     mustSearch = true;
-    rows.resize(static_cast<size_t>(numBeads) * length);
-    rowLength = length;
+    rowLength = 0; // Kernels must not run on what is left if this fails.
+    size_t size = static_cast<size_t>(numBeads) * length;
+    recreate(rows, cc, size, sizeof(int), "cgRows");
     if (usesCells) {
-        unsortedRows.resize(rows.getSize());
-        sortKernel->setArg(3, rowLength);
+        recreate(unsortedRows, cc, size, sizeof(int), "cgUnsortedRows");
+        sortKernel->setArg(1, *unsortedRows);
+        sortKernel->setArg(2, *rows);
+        sortKernel->setArg(3, length);
     }
-    countKernel->setArg(3, rowLength);
-    writeKernel->setArg(3, rowLength);
-    searchKernel->setArg(14, rowLength);
+    for (auto& kernel : {countKernel, writeKernel}) {
+        kernel->setArg(2, *rows);
+        kernel->setArg(3, length);
+    }
+    searchKernel->setArg(14, length);
+    searchKernel->setArg(16, usesCells ? *unsortedRows : *rows);
+    rowLength = length;
+}
+
+/** Make room for the candidates that the last search found. */
+void CommonPairList::growRows() {
+    vector<int> counts;
+    rowCount.download(counts);
+    int longest = *max_element(counts.begin(), counts.end()), length = withReserve(longest);
+    if (static_cast<int64_t>(numBeads) * length > INT32_MAX)
+        throw OpenMMException("CGForce: there are " + to_string(numBeads) + " beads, and one has " +
+                              to_string(longest) + " neighbours, too many for the pair list of a device. Check the " +
+                              "positions of the beads, or simulate fewer at once.");
+    setRowLength(length);
 }
 
 void CommonPairList::setBuffers(const ModelBuffers& buffers, int newCapacity) {
@@ -252,9 +270,9 @@ void CommonPairList::chooseGrid(const Box& box) {
     // The last number is for Systems without a box, whose cells have a width but no box vectors.
 
     auto setArgs = [&](const ComputeKernel& kernel, int index) {
-        setBoxArgs(cc, kernel, index, box);
-        setMixed4Arg(cc, kernel, index + 3, 1 / box.a[0], 1 / box.b[1], 1 / box.c[2], 1 / (CELL_MARGIN * radius));
+        setBoxArgs(cc, kernel, index, box, 1 / (CELL_MARGIN * radius));
     };
+    setArgs(displacementKernel, 4);
     setArgs(countKernel, 4);
     setArgs(writeKernel, 4);
     searchKernel->setArg(8, grid);
@@ -262,14 +280,14 @@ void CommonPairList::chooseGrid(const Box& box) {
     if (usesCells) {
         clearKernel->setArg(0, numCells);
         allocateKernel->setArg(0, numCells);
-        for (auto& kernel : {countCellsKernel, fillKernel}) {
-            kernel->setArg(2, grid);
-            setArgs(kernel, 3);
-        }
+        countCellsKernel->setArg(2, grid);
+        setArgs(countCellsKernel, 3);
     }
 }
 
 void CommonPairList::update(ComputeArray& beads, const Box& box) {
+    if (rowLength == 0)
+        setRowLength(firstRowLength);
     if (mustSearch || !(box == lastBox)) {
         chooseGrid(box);
         mustSearch = true;
@@ -282,7 +300,6 @@ void CommonPairList::update(ComputeArray& beads, const Box& box) {
     mustSearch = false;
     if (usesCells) {
         countCellsKernel->setArg(0, beads);
-        fillKernel->setArg(0, beads);
         clearKernel->execute(numCells);
         countCellsKernel->execute(numBeads);
         allocateKernel->execute(numCells);
@@ -303,17 +320,26 @@ bool CommonPairList::check() {
     reported->wait();
     state = *report;
     // Rows that are cut off stay marked until there is room for them, for this may fail.
-    if (state.longRow != 0) {
-        vector<int> counts;
-        rowCount.download(counts);
-        setRowLength(withReserve(*max_element(counts.begin(), counts.end())));
-    }
-    if (state.longRow != 0 || state.badBead != 0) {
-        State cleared = state;
-        cleared.longRow = cleared.badBead = 0;
-        deviceState.upload(&cleared);
-    }
-    return state.longRow == 0 && hasRoom();
+    if (state.longRow != 0)
+        growRows();
+    bool complete = state.longRow == 0 && hasRoom();
+    // Forces that came from an incomplete list do not count.
+    if (!complete || state.badBead != 0 || state.badForce != 0)
+        clearReports();
+    return complete;
+}
+
+void CommonPairList::forget() {
+    reported->wait();
+    state = *report;
+    clearReports();
+    mustSearch = true;
+}
+
+void CommonPairList::clearReports() {
+    State cleared = state;
+    cleared.longRow = cleared.badBead = cleared.badForce = 0;
+    deviceState.upload(&cleared);
 }
 
 int64_t CommonPairList::countCandidates() {

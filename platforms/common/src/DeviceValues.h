@@ -3,9 +3,10 @@
 
 #include "openmm/common/ComputeArray.h"
 #include "openmm/common/ComputeContext.h"
-#include "openmmcg/engine/Box.h"
-#include <algorithm>
+#include "openmmcg/internal/CGKernelSetup.h"
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace OpenMMCG {
@@ -19,6 +20,18 @@ inline bool mixedIsDouble(const OpenMM::ComputeContext& cc) {
 inline void initializeMixed(OpenMM::ComputeArray& array, OpenMM::ComputeContext& cc, size_t size, int width,
                             const std::string& name) {
     array.initialize(cc, size, width * static_cast<int>(mixedIsDouble(cc) ? sizeof(double) : sizeof(float)), name);
+}
+
+/**
+ * Create an array, or one of another size in place of it, whose values are lost. If there is not enough memory there is
+ * none afterwards, and this can be called again. Kernels that have the array as an argument need it set again.
+ */
+inline void recreate(std::unique_ptr<OpenMM::ComputeArray>& array, OpenMM::ComputeContext& cc, size_t size,
+                     int elementSize, const std::string& name) {
+    array.reset(); // There may not be room for both.
+    auto created = std::make_unique<OpenMM::ComputeArray>();
+    created->initialize(cc, size, elementSize, name);
+    array = std::move(created);
 }
 
 /** Set an argument of a kernel's type `mixed`. */
@@ -40,26 +53,22 @@ inline void setMixed4Arg(const OpenMM::ComputeContext& cc, const OpenMM::Compute
                                                 static_cast<float>(w)));
 }
 
-/** Set the arguments of three box vectors. */
-inline void setBoxArgs(const OpenMM::ComputeContext& cc, const OpenMM::ComputeKernel& kernel, int index,
-                       const Box& box) {
+/**
+ * Set the arguments of three box vectors, and of one over their diagonal elements; the last of the latter is free.
+ */
+inline void setBoxArgs(const OpenMM::ComputeContext& cc, const OpenMM::ComputeKernel& kernel, int index, const Box& box,
+                       double last = 0) {
     setMixed4Arg(cc, kernel, index, box.a[0], box.a[1], box.a[2]);
     setMixed4Arg(cc, kernel, index + 1, box.b[0], box.b[1], box.b[2]);
     setMixed4Arg(cc, kernel, index + 2, box.c[0], box.c[1], box.c[2]);
+    setMixed4Arg(cc, kernel, index + 3, 1 / box.a[0], 1 / box.b[1], 1 / box.c[2], last);
 }
 
 /** The box that a Context has now. */
 inline Box currentBox(const OpenMM::ComputeContext& cc, bool periodic) {
     OpenMM::Vec3 vectors[3];
     cc.getPeriodicBoxVectors(vectors[0], vectors[1], vectors[2]);
-    Box box;
-    box.periodic = periodic;
-    for (int k = 0; k < 3; k++) {
-        box.a[k] = vectors[0][k];
-        box.b[k] = vectors[1][k];
-        box.c[k] = vectors[2][k];
-    }
-    return box;
+    return toBox(vectors, periodic);
 }
 
 /** Copy values to an array, which is created or given their number. Devices have no arrays without elements. */

@@ -18,22 +18,17 @@ ModelBuffers HostPathCalcCGForceKernel::createBuffers(int capacity) {
         initializeMixed(positions, cc, 3 * setup.beads.types.size(), 1, "cgPositions");
         initializeMixed(forces, cc, 3 * setup.beads.types.size(), 1, "cgForces");
     }
-    if (capacity > 0 && !pairs.isInitialized()) {
-        pairs.initialize<int64_t>(cc, 2 * static_cast<size_t>(capacity), "cgPairs");
-        initializeMixed(shifts, cc, 3 * static_cast<size_t>(capacity), 1, "cgShifts");
-        edgeTypes.initialize<int64_t>(cc, capacity, "cgEdgeTypes");
-    }
-    else if (capacity > 0) {
-        pairs.resize(2 * static_cast<size_t>(capacity));
-        shifts.resize(3 * static_cast<size_t>(capacity));
-        edgeTypes.resize(capacity);
-    }
     ModelBuffers buffers;
     buffers.positions = DeviceBuffer(positions);
-    buffers.pairs = DeviceBuffer(pairs);
-    buffers.shifts = DeviceBuffer(shifts);
-    buffers.edgeTypes = DeviceBuffer(edgeTypes);
     buffers.forces = DeviceBuffer(forces);
+    if (capacity > 0) {
+        recreate(pairs, cc, 2 * static_cast<size_t>(capacity), sizeof(int64_t), "cgPairs");
+        recreate(shifts, cc, 3 * static_cast<size_t>(capacity), forces.getElementSize(), "cgShifts");
+        recreate(edgeTypes, cc, capacity, sizeof(int64_t), "cgEdgeTypes");
+        buffers.pairs = DeviceBuffer(*pairs);
+        buffers.shifts = DeviceBuffer(*shifts);
+        buffers.edgeTypes = DeviceBuffer(*edgeTypes);
+    }
     return buffers;
 }
 
@@ -41,9 +36,9 @@ const PairBatch* HostPathCalcCGForceKernel::downloadPairs() {
     StageTimer timer(evaluator->getTime(HostEvaluator::List));
     batch.numPairs = getPairList()->getState().numPairs;
     batch.size = getPairList()->getCapacity();
-    pairs.download(batch.indices);
-    shifts.download(batch.shifts, true);
-    edgeTypes.download(batch.edgeTypes);
+    pairs->download(batch.indices);
+    shifts->download(batch.shifts, true);
+    edgeTypes->download(batch.edgeTypes);
     return &batch;
 }
 

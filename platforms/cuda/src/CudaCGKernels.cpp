@@ -59,6 +59,7 @@ void CudaCalcCGForceKernel::initializeModel(const CGForce& force) {
         model =
             DeviceModel::create(force.getModel(), setup.options, setup.beads.types,
                                 "cuda:" + to_string(cu.getDeviceIndex()), findGraphs(force.getProperty("cudaGraphs")));
+        torchStream = static_cast<CUstream>(model->getStream());
     });
 }
 
@@ -77,7 +78,7 @@ ModelBuffers CudaCalcCGForceKernel::createBuffers(int capacity) {
 }
 
 double CudaCalcCGForceKernel::computeModel(const vector<double>& parameters, bool, bool includeEnergy) {
-    CUstream openmmStream = cu.getCurrentStream(), torchStream = static_cast<CUstream>(model->getStream());
+    CUstream openmmStream = cu.getCurrentStream();
     inputsAreReady->record(openmmStream);
     double energy = 0;
     {
@@ -90,21 +91,17 @@ double CudaCalcCGForceKernel::computeModel(const vector<double>& parameters, boo
     }
     outputsAreReady->holdBack(openmmStream);
     if (includeEnergy && !isfinite(energy))
-        checkEnergy(energy);
+        checkResult();
     return energy;
 }
 
-/** Say what is wrong with an energy that is not a number. */
-void CudaCalcCGForceKernel::checkEnergy(double energy) {
+/** Say what is wrong with a result that is not a number. */
+void CudaCalcCGForceKernel::checkResult() {
     // The reason may be the positions, which this looks at, or that the evaluation is going to be repeated.
     if (getPairList() != nullptr && !listIsComplete())
         return;
-    vector<double> forces = getModelOutput().forces;
-    withOpenMMErrors([&] {
-        checkForces(setup.beads, setup.typeNames, forces);
-        throw ModelError("The model returned the energy " + to_string(energy) +
-                         ", though all forces are numbers. Check the starting structure and the model.");
-    });
+    ModelOutput output = getModelOutput();
+    withOpenMMErrors([&] { checkOutput(setup.beads, setup.typeNames, output); });
 }
 
 ModelOutput CudaCalcCGForceKernel::getModelOutput() {

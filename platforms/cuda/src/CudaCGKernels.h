@@ -34,10 +34,11 @@ protected:
     void updateBeads() override;
 
 private:
-    void checkEnergy(double energy);
+    void checkResult();
     OpenMM::CudaContext& cu;
     std::unique_ptr<PrimaryContext> primary;
     std::unique_ptr<DeviceModel> model;
+    CUstream torchStream = nullptr;
     // One of each context.
     std::unique_ptr<CudaEvent> inputsAreReady, outputsAreReady;
     CommonPairList::State* report = nullptr;

@@ -18,15 +18,7 @@ static double* coordinates(vector<Vec3>& values) {
 }
 
 static Box currentBox(ContextImpl& context, bool periodic) {
-    Box box;
-    box.periodic = periodic;
-    Vec3* vectors = platformData(context).periodicBoxVectors;
-    for (int k = 0; k < 3; k++) {
-        box.a[k] = vectors[0][k];
-        box.b[k] = vectors[1][k];
-        box.c[k] = vectors[2][k];
-    }
-    return box;
+    return toBox(platformData(context).periodicBoxVectors, periodic);
 }
 
 void ReferenceCalcCGForceKernel::initialize(ContextImpl& context, const CGForce& force) {

@@ -35,17 +35,8 @@ struct Box {
     }
 
     /**
-     * Fill `shift` with the combination of box vectors that brings `delta` to its minimum image.
-     * This is exact for distances up to maxCutoff().
-     */
-    void minimumImageShift(const double delta[3], double shift[3]) const {
-        double counts[3];
-        minimumImage(delta, counts);
-        combine(counts, shift);
-    }
-
-    /**
-     * Find how many times each box vector is in that combination.
+     * Find how many times each box vector has to be added to `delta` to bring it to its minimum image. This is exact
+     * for distances up to maxCutoff().
      */
     void minimumImage(const double delta[3], double counts[3]) const {
         counts[2] = -nearest(delta[2] / c[2]);

@@ -4,6 +4,7 @@
 #include "openmmcg/engine/BeadMap.h"
 #include "openmmcg/engine/BeadOrder.h"
 #include "openmmcg/engine/ModelRunner.h"
+#include "openmmcg/engine/NearPositions.h"
 #include "openmmcg/engine/PairList.h"
 #include <array>
 #include <chrono>
@@ -32,16 +33,21 @@ struct BeadSet {
 std::string describeBadPosition(const BeadSet& beads, const std::vector<std::string>& typeNames, size_t bead);
 
 /**
- * Throw a ModelError if a force on a bead is not a number.
- *
- * @param forces  x, y, z of every bead in kJ/mol/nm
+ * What to say of a bead with a force that is not a number; see describeBadPosition().
  */
-void checkForces(const BeadSet& beads, const std::vector<std::string>& typeNames, const std::vector<double>& forces);
+std::string describeBadForce(const BeadSet& beads, const std::vector<std::string>& typeNames, size_t bead);
+
+/**
+ * Throw a ModelError if a force on a bead or the energy is not a number.
+ */
+void checkOutput(const BeadSet& beads, const std::vector<std::string>& typeNames, const ModelOutput& output);
 
 /**
  * Throw a ModelError if pairs within a cutoff may have several images in a box.
+ *
+ * @param boxName  what to call the box
  */
-void checkCutoff(double cutoff, const Box& box);
+void checkCutoff(double cutoff, const Box& box, const std::string& boxName = "periodic box");
 
 /**
  * Adds the time until the end of its scope to a counter in seconds.
@@ -91,14 +97,11 @@ public:
      * @throws ModelError if a position is not a number
      */
     void setPositions(const std::vector<double>& beadPositions);
-    const std::vector<double>& getPositions() const {
-        return positions;
-    }
     /**
      * Compute energies and forces of the beads at their positions.
      *
      * @param given  the pairs of these positions, or null to find them
-     * @throws ModelError if the box is too small, or the model fails
+     * @throws ModelError if the box is too small, the model fails, or returns what is not a number
      */
     const ModelOutput& computeBeads(const Box& box, const std::vector<double>& parameters,
                                     const PairBatch* given = nullptr);
@@ -114,8 +117,9 @@ public:
     double& getTime(Stage stage) {
         return times[stage];
     }
-    const PairList& getPairList() const {
-        return *pairList;
+    /** The list of pairs, or null if there was no need for one so far. */
+    const PairList* getPairList() const {
+        return pairList.get();
     }
     /** The number of evaluations so far. */
     int64_t getNumEvaluations() const {
@@ -129,6 +133,7 @@ public:
 private:
     void checkPositions() const;
     const PairBatch& findPairs(const Box& box);
+    void createPairList();
     void evaluateReordered(const PairBatch& pairs, const std::vector<double>& parameters, const Box& box);
     int numParticles, numThreads;
     ModelFile::Interface interface;
@@ -145,6 +150,8 @@ private:
     std::vector<double> orderedPositions;
     std::vector<int64_t> orderedTypes;
     ModelOutput orderedOutput;
+    // Set where the runner gets beads close to the origin.
+    std::unique_ptr<NearPositions> near;
     PairBatch noPairs;
     std::array<double, NumStages> times{};
     int64_t numEvaluations = 0, numPairs = 0;

@@ -79,6 +79,13 @@ public:
     virtual bool allowsReordering() const {
         return false;
     }
+    /**
+     * Whether positions are rounded to single precision before differences are taken. Those far from the origin should
+     * be moved first: see NearPositions.
+     */
+    virtual bool roundsPositions() const {
+        return false;
+    }
     /** Make a runner available under a name. */
     static void registerFactory(const std::string& name, Factory factory);
     /** The names of all runners that can be created, in alphabetical order. */

@@ -17,7 +17,7 @@ struct BeadTopology {
     std::vector<int> molecules;
     /** The replica of each bead; beads of different replicas never form a pair. */
     std::vector<int> replicas;
-    /** Bonds between beads, which define the edge types. */
+    /** Bonds between beads, which define the edge types. Bonded beads have the same molecule and replica. */
     std::vector<std::pair<int, int>> bonds;
 };
 
@@ -86,9 +86,6 @@ public:
      * @throws ModelError if the box is not in reduced form
      */
     const PairBatch& update(const double* positions, const Box& box, const BeadOrder* order = nullptr);
-    double getCutoff() const {
-        return cutoff;
-    }
     /** How often the candidates have been searched anew. */
     int64_t getNumRebuilds() const {
         return numRebuilds;

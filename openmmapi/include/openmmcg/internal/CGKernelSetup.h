@@ -47,6 +47,9 @@ struct CGKernelSetup {
     std::string runnerName, runnerReason;
 };
 
+/** OpenMM's box vectors, as the engine takes them. */
+Box toBox(const OpenMM::Vec3 vectors[3], bool periodic);
+
 /** The beads of a Force, as the engine takes them. */
 BeadSet collectBeads(const CGForce& force);
 

@@ -1,34 +1,75 @@
+// Macros that the host defines: modelReal, the type of the model's numbers, PERIODIC where pairs are found across the
+// borders of a box, and BAD_FORCE, the place in the state of the list of pairs (see CommonPairList::State), if there is
+// one.
+
+/** Read the position of a particle in the highest precision. */
+DEVICE mixed4 readPosition(int slot, GLOBAL const real4* RESTRICT posq
+#ifdef USE_MIXED_PRECISION
+        , GLOBAL const real4* RESTRICT posqCorrection
+#endif
+        ) {
+    real4 pos = posq[slot];
+#ifdef USE_MIXED_PRECISION
+    real4 correction = posqCorrection[slot];
+    return make_mixed4(pos.x + (mixed) correction.x, pos.y + (mixed) correction.y, pos.z + (mixed) correction.z, 0);
+#else
+    return make_mixed4(pos.x, pos.y, pos.z, 0);
+#endif
+}
+
 /**
  * Compute the positions of the beads, R = M r. A bead's particles are given as (slot in the arrays of the Context, and
  * the three numbers of box vectors by which it has been moved there), with their weights.
+ *
+ * Beads are moved close to the origin, unless they shall be where particles are for the user: each has a particle as its
+ * reference, which is brought into the box with everything that has the same one, or to the origin where there is no
+ * box. Numbers of box vectors are added up first, so that precision is not lost on the way.
  */
 KERNEL void gatherBeads(GLOBAL const real4* RESTRICT posq,
 #ifdef USE_MIXED_PRECISION
         GLOBAL const real4* RESTRICT posqCorrection,
 #endif
         GLOBAL const int* RESTRICT beadStart, GLOBAL const int4* RESTRICT particles,
-        GLOBAL const mixed* RESTRICT weights, mixed4 boxA, mixed4 boxB, mixed4 boxC, GLOBAL mixed4* RESTRICT beads,
-        GLOBAL modelReal* RESTRICT positions, int numBeads) {
+        GLOBAL const mixed* RESTRICT weights, GLOBAL const int4* RESTRICT references, int nearOrigin, mixed4 boxA,
+        mixed4 boxB, mixed4 boxC, mixed4 invBox, GLOBAL mixed4* RESTRICT beads, GLOBAL modelReal* RESTRICT positions,
+        int numBeads) {
     for (int bead = GLOBAL_ID; bead < numBeads; bead += GLOBAL_SIZE) {
+        mixed4 origin = make_mixed4(0, 0, 0, 0);
+        mixed na = 0, nb = 0, nc = 0;
+        if (nearOrigin) {
+            int4 reference = references[bead];
+#ifdef USE_MIXED_PRECISION
+            mixed4 place = readPosition(reference.x, posq, posqCorrection);
+#else
+            mixed4 place = readPosition(reference.x, posq);
+#endif
+            na = -reference.y;
+            nb = -reference.z;
+            nc = -reference.w;
+#ifdef PERIODIC
+            mixed c = place.z*invBox.z;
+            mixed b = (place.y - c*boxC.y)*invBox.y;
+            na += floor((place.x - b*boxB.x - c*boxC.x)*invBox.x);
+            nb += floor(b);
+            nc += floor(c);
+#else
+            origin = place;
+#endif
+        }
         mixed4 sum = make_mixed4(0, 0, 0, 0);
         int end = beadStart[bead+1];
         for (int k = beadStart[bead]; k < end; k++) {
             int4 particle = particles[k];
             mixed weight = weights[k];
-            real4 pos = posq[particle.x];
-            mixed x = pos.x, y = pos.y, z = pos.z;
 #ifdef USE_MIXED_PRECISION
-            real4 correction = posqCorrection[particle.x];
-            x += correction.x;
-            y += correction.y;
-            z += correction.z;
+            mixed4 pos = readPosition(particle.x, posq, posqCorrection);
+#else
+            mixed4 pos = readPosition(particle.x, posq);
 #endif
-            x -= particle.y*boxA.x + particle.z*boxB.x + particle.w*boxC.x;
-            y -= particle.z*boxB.y + particle.w*boxC.y;
-            z -= particle.w*boxC.z;
-            sum.x += weight*x;
-            sum.y += weight*y;
-            sum.z += weight*z;
+            mixed a = particle.y+na, b = particle.z+nb, c = particle.w+nc;
+            sum.x += weight*(pos.x - origin.x - (a*boxA.x + b*boxB.x + c*boxC.x));
+            sum.y += weight*(pos.y - origin.y - (b*boxB.y + c*boxC.y));
+            sum.z += weight*(pos.z - origin.z - c*boxC.z);
         }
         beads[bead] = sum;
         positions[3*bead] = (modelReal) sum.x;
@@ -39,20 +80,30 @@ KERNEL void gatherBeads(GLOBAL const real4* RESTRICT posq,
 
 /**
  * Add the forces on the beads to the particles they are made of, f += transpose(M) F. Every particle gathers its own
- * sum, always in the same order.
+ * sum, always in the same order. A bead whose force is not a number is reported: sums are kept as integers, which show
+ * nothing of it.
  */
 KERNEL void scatterForces(GLOBAL const int* RESTRICT particleSlot, GLOBAL const int* RESTRICT particleStart,
         GLOBAL const int* RESTRICT particleBead, GLOBAL const mixed* RESTRICT particleWeight, int numParticles,
-        GLOBAL const modelReal* RESTRICT forces, GLOBAL mm_ulong* RESTRICT forceBuffers, int paddedNumAtoms) {
+        GLOBAL const modelReal* RESTRICT forces, GLOBAL mm_ulong* RESTRICT forceBuffers, int paddedNumAtoms
+#ifdef BAD_FORCE
+        , GLOBAL int* RESTRICT state
+#endif
+        ) {
     for (int row = GLOBAL_ID; row < numParticles; row += GLOBAL_SIZE) {
         mixed x = 0, y = 0, z = 0;
         int end = particleStart[row+1];
         for (int k = particleStart[row]; k < end; k++) {
             int bead = particleBead[k];
             mixed weight = particleWeight[k];
-            x += weight*(mixed) forces[3*bead];
-            y += weight*(mixed) forces[3*bead+1];
-            z += weight*(mixed) forces[3*bead+2];
+            mixed fx = forces[3*bead], fy = forces[3*bead+1], fz = forces[3*bead+2];
+            x += weight*fx;
+            y += weight*fy;
+            z += weight*fz;
+#ifdef BAD_FORCE
+            if (!(fx-fx == 0 && fy-fy == 0 && fz-fz == 0))
+                state[BAD_FORCE] = bead+1;
+#endif
         }
         int slot = particleSlot[row];
         const mixed scale = 4294967296.0f;

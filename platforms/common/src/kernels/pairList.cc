@@ -8,7 +8,8 @@
 #define LONG_ROW 2
 #define NUM_SEARCHES 3
 #define BAD_BEAD 4
-#define NEXT_MEMBER 5
+#define BAD_FORCE 5
+#define NEXT_MEMBER 6
 
 /** Find the combination of box vectors that brings the vector between two beads to its minimum image. */
 DEVICE mixed4 findShift(mixed4 delta, mixed4 boxA, mixed4 boxB, mixed4 boxC, mixed4 invBox) {
@@ -30,15 +31,15 @@ DEVICE mixed squaredDistance(mixed4 first, mixed4 second, mixed4 boxA, mixed4 bo
 }
 
 /**
- * Ask for a search if the host does, or if a bead has moved too far since the last one. Comparisons are written such
- * that positions that are not numbers ask for it, too.
+ * Ask for a search if the host does, or if a bead has moved too far since the last one; by whole box vectors it may move
+ * any time. Comparisons are written such that positions that are not numbers ask for it, too.
  */
 KERNEL void checkDisplacement(GLOBAL const mixed4* RESTRICT beads, GLOBAL const mixed4* RESTRICT builtBeads,
-        mixed allowedSquare, int force, GLOBAL int* RESTRICT state, int numBeads) {
+        mixed allowedSquare, int force, mixed4 boxA, mixed4 boxB, mixed4 boxC, mixed4 invBox,
+        GLOBAL int* RESTRICT state, int numBeads) {
     for (int bead = GLOBAL_ID; bead < numBeads; bead += GLOBAL_SIZE) {
-        mixed4 now = beads[bead], then = builtBeads[bead];
-        mixed x = now.x-then.x, y = now.y-then.y, z = now.z-then.z;
-        if (force || !(x*x + y*y + z*z < allowedSquare))
+        mixed4 now = beads[bead];
+        if (force || !(squaredDistance(builtBeads[bead], now, boxA, boxB, boxC, invBox) < allowedSquare))
             state[SEARCH] = 1;
         if (!(now.x-now.x == 0 && now.y-now.y == 0 && now.z-now.z == 0))
             state[BAD_BEAD] = bead+1;
@@ -47,11 +48,14 @@ KERNEL void checkDisplacement(GLOBAL const mixed4* RESTRICT beads, GLOBAL const 
 
 #ifdef CELLS
 
-/** The cell along one axis of a fractional coordinate, in which one cell has the length 1, wrapped into the grid. */
+/**
+ * The cell along one axis of a fractional coordinate, in which one cell has the length 1, wrapped into the grid. The
+ * integer is what is kept inside: compilers may take for granted that there are no coordinates that are not numbers.
+ */
 DEVICE int wrapCell(mixed coordinate, int size) {
     mixed cell = floor(coordinate);
-    cell -= size*floor(cell/size);
-    return (cell >= 0 && cell < size ? (int) cell : 0);
+    int index = (int) (cell - size*floor(cell/size));
+    return (index < 0 ? 0 : (index < size ? index : size-1));
 }
 
 /**
@@ -84,14 +88,20 @@ KERNEL void clearCells(int numCells, GLOBAL int* RESTRICT cellCount, GLOBAL int*
         state[NEXT_MEMBER] = 0;
 }
 
+/**
+ * Find the cell of every bead and count the beads of every cell. The kernels that follow read the cells from here: a
+ * compiler may round differently in each, and a bead must not be counted in one cell and put into another.
+ */
 KERNEL void countCells(GLOBAL const mixed4* RESTRICT beads, GLOBAL const int* RESTRICT replicas, int4 gridSize,
-        mixed4 boxA, mixed4 boxB, mixed4 boxC, mixed4 invBox, GLOBAL int* RESTRICT cellCount,
-        GLOBAL const int* RESTRICT state, int numBeads) {
+        mixed4 boxA, mixed4 boxB, mixed4 boxC, mixed4 invBox, GLOBAL int* RESTRICT homes,
+        GLOBAL int* RESTRICT cellCount, GLOBAL const int* RESTRICT state, int numBeads) {
     if (state[SEARCH] == 0)
         return;
     for (int bead = GLOBAL_ID; bead < numBeads; bead += GLOBAL_SIZE) {
         int4 cell = findCell(beads[bead], gridSize, boxA, boxB, boxC, invBox);
-        ATOMIC_ADD(&cellCount[cellIndex(cell.x, cell.y, cell.z, replicas[bead], gridSize)], 1);
+        int home = cellIndex(cell.x, cell.y, cell.z, replicas[bead], gridSize);
+        homes[bead] = home;
+        ATOMIC_ADD(&cellCount[home], 1);
     }
 }
 
@@ -109,15 +119,12 @@ KERNEL void allocateCells(int numCells, GLOBAL const int* RESTRICT cellCount, GL
     }
 }
 
-KERNEL void fillCells(GLOBAL const mixed4* RESTRICT beads, GLOBAL const int* RESTRICT replicas, int4 gridSize,
-        mixed4 boxA, mixed4 boxB, mixed4 boxC, mixed4 invBox, GLOBAL int* RESTRICT cellEnd,
-        GLOBAL int* RESTRICT members, GLOBAL const int* RESTRICT state, int numBeads) {
+KERNEL void fillCells(GLOBAL const int* RESTRICT homes, GLOBAL int* RESTRICT cellEnd, GLOBAL int* RESTRICT members,
+        GLOBAL const int* RESTRICT state, int numBeads) {
     if (state[SEARCH] == 0)
         return;
-    for (int bead = GLOBAL_ID; bead < numBeads; bead += GLOBAL_SIZE) {
-        int4 cell = findCell(beads[bead], gridSize, boxA, boxB, boxC, invBox);
-        members[ATOMIC_ADD(&cellEnd[cellIndex(cell.x, cell.y, cell.z, replicas[bead], gridSize)], 1)] = bead;
-    }
+    for (int bead = GLOBAL_ID; bead < numBeads; bead += GLOBAL_SIZE)
+        members[ATOMIC_ADD(&cellEnd[homes[bead]], 1)] = bead;
 }
 
 /** How many cells along an axis hold neighbours of a cell, each of them once. */
@@ -142,9 +149,9 @@ DEVICE int findEdgeType(int first, int second, GLOBAL const int* RESTRICT molecu
 /**
  * Find the candidates of every bead: those closer than the radius of the list. Rows have room for rowLength candidates;
  * if one needs more, the host is told. cellStart and cellEnd name the members of every cell, or of every replica where
- * there are no cells.
+ * there are no cells, and homes the cell or replica of every bead.
  */
-KERNEL void findCandidates(GLOBAL const mixed4* RESTRICT beads, GLOBAL const int* RESTRICT replicas,
+KERNEL void findCandidates(GLOBAL const mixed4* RESTRICT beads, GLOBAL const int* RESTRICT homes,
         GLOBAL const int* RESTRICT cellStart, GLOBAL const int* RESTRICT cellEnd, GLOBAL const int* RESTRICT members,
         GLOBAL const int* RESTRICT molecules, GLOBAL const int* RESTRICT nearStart, GLOBAL const int* RESTRICT near,
         int4 gridSize, mixed4 boxA, mixed4 boxB, mixed4 boxC, mixed4 invBox, mixed radiusSquare, int rowLength,
@@ -156,15 +163,15 @@ KERNEL void findCandidates(GLOBAL const mixed4* RESTRICT beads, GLOBAL const int
         mixed4 position = beads[bead];
         int count = 0;
 #ifdef CELLS
-        int4 home = findCell(position, gridSize, boxA, boxB, boxC, invBox);
+        int home = homes[bead], x = home%gridSize.x, y = home/gridSize.x%gridSize.y;
+        int z = home/(gridSize.x*gridSize.y)%gridSize.z, replica = home/(gridSize.x*gridSize.y*gridSize.z);
         int nx = numNeighborCells(gridSize.x), ny = numNeighborCells(gridSize.y), nz = numNeighborCells(gridSize.z);
         for (int offset = 0; offset < nx*ny*nz; offset++) {
-            int cell = cellIndex((home.x + offset%nx + gridSize.x-1) % gridSize.x,
-                                 (home.y + offset/nx%ny + gridSize.y-1) % gridSize.y,
-                                 (home.z + offset/(nx*ny) + gridSize.z-1) % gridSize.z, replicas[bead], gridSize);
+            int cell = cellIndex((x + offset%nx + gridSize.x-1) % gridSize.x, (y + offset/nx%ny + gridSize.y-1) % gridSize.y,
+                                 (z + offset/(nx*ny) + gridSize.z-1) % gridSize.z, replica, gridSize);
 #else
         {
-            int cell = replicas[bead];
+            int cell = homes[bead];
 #endif
             int end = cellEnd[cell];
             for (int k = cellStart[cell]; k < end; k++) {

@@ -13,7 +13,10 @@ namespace OpenMMCG {
  * The linear map between particles and beads on a device: R = M r, and its transpose for forces.
  *
  * Platforms that run on devices reorder particles and move molecules into the periodic box. The map follows the order
- * and undoes the moves, so beads are where the particles are for the user.
+ * and undoes the moves, so that beads are where the particles are for the user.
+ *
+ * For pairs that are found on the device, beads are moved close to the origin, as NearPositions does: the numbers of a
+ * device are often in single precision, which beads lose as they diffuse.
  */
 class CommonBeadMap {
 public:
@@ -21,16 +24,21 @@ public:
      * @param cc             the device's context, which must be current in all calls
      * @param beads          the beads
      * @param modelIsDouble  whether the model takes and returns double precision
+     * @param periodic       whether beads are moved close to the origin by box vectors, rather than at will
+     * @param listState      the state of the list of pairs, where scatter() reports forces that are not numbers, or
+     * null
      */
-    CommonBeadMap(OpenMM::ComputeContext& cc, const BeadSet& beads, bool modelIsDouble);
+    CommonBeadMap(OpenMM::ComputeContext& cc, const BeadSet& beads, bool modelIsDouble, bool periodic,
+                  OpenMM::ArrayInterface* listState);
     /** Take over other beads of the same number. */
     void setBeads(const BeadSet& beads);
     /**
      * Compute the positions of the beads.
      *
-     * @param positions  where to write x, y, z of every bead for the model, in nm
+     * @param positions   where to write x, y, z of every bead for the model, in nm
+     * @param nearOrigin  whether to move beads close to the origin
      */
-    void gather(const DeviceBuffer& positions);
+    void gather(const DeviceBuffer& positions, bool nearOrigin);
     /**
      * Add forces on the beads to the particles.
      *
@@ -48,11 +56,13 @@ private:
     void followOrder();
     OpenMM::ComputeContext& cc;
     int numBeads, numMapped = 0;
-    OpenMM::ComputeArray beadPositions, beadStart, beadParticles, beadWeights;
+    bool periodic;
+    OpenMM::ComputeArray beadPositions, beadStart, beadParticles, beadWeights, references;
     OpenMM::ComputeArray particleSlots, particleStart, particleBeads, particleWeights;
     OpenMM::ComputeKernel gatherKernel, scatterKernel;
     // The particles of all beads one after another, and the slot and box offsets of each as the device knows them.
-    std::vector<int> particles, mappedParticles;
+    // The place of each bead's reference among the particles of all beads.
+    std::vector<int> particles, referencePlaces, mappedParticles;
     std::vector<OpenMM::mm_int4> slots;
     std::vector<int> slotOfParticle;
 };

@@ -58,7 +58,7 @@ protected:
      * Tell whether the pairs of this step are complete. This waits for the device to find them, and for nothing that
      * came later. If there was no room for all, it makes room for the next time.
      *
-     * @throws OpenMMException if the position of a bead is not a number
+     * @throws OpenMMException if the position of a bead is not a number, or the force on one in the evaluation before
      */
     bool listIsComplete();
     /** Where the list of pairs is on the device, or null. */
@@ -75,6 +75,7 @@ private:
     class ForceInfo;
     class ListCheck;
     void findBeads();
+    std::vector<double> downloadPositions();
     std::unique_ptr<CommonBeadMap> beadMap;
     std::unique_ptr<CommonPairList> pairList;
     bool listIsUnchecked = false, complete = true, isFirst = true;

@@ -6,6 +6,7 @@
 #include "openmm/common/ComputeEvent.h"
 #include "openmmcg/common/DeviceBuffer.h"
 #include "openmmcg/engine/PairList.h"
+#include <memory>
 #include <vector>
 
 namespace OpenMMCG {
@@ -34,6 +35,10 @@ public:
         int numSearches;
         /** One more than the index of a bead whose position is not a number, or 0. */
         int badBead;
+        /**
+         * Likewise of a bead whose force is not a number, in the evaluation before. CommonBeadMap::scatter() writes it.
+         */
+        int badForce;
         /** The device's own. */
         int nextMember;
     };
@@ -79,7 +84,10 @@ public:
      * it lasts for a while.
      */
     int getRecommendedCapacity() const;
-    /** Set how many candidates a bead can have. */
+    /**
+     * Set how many candidates a bead can have. If there is not enough memory, there is room for none afterwards, and
+     * the next update begins with a few.
+     */
     void setRowLength(int length);
     /**
      * Ask the device to find the pairs of a configuration, and to report on it.
@@ -94,6 +102,12 @@ public:
      * caller to set larger buffers.
      */
     bool check();
+    /** Leave out the check of the last update, whose evaluation was cut short. The next one begins anew. */
+    void forget();
+    /** Where the device keeps its State. */
+    OpenMM::ArrayInterface& getDeviceState() {
+        return deviceState;
+    }
     /** What the device said when check() was called last. */
     const State& getState() const {
         return state;
@@ -105,16 +119,18 @@ private:
     void createKernels(bool modelIsDouble);
     void addSearchKernels(const OpenMM::ComputeProgram& program);
     void chooseGrid(const Box& box);
-    void setBox(const Box& box);
+    void growRows();
+    void clearReports();
     OpenMM::ComputeContext& cc;
-    int numBeads, numReplicas = 0, capacity = 0, rowLength = 0, cellsPerAxis = 1, numCells = 0;
+    int numBeads, numReplicas = 0, capacity = 0, firstRowLength = 0, rowLength = 0, cellsPerAxis = 1, numCells = 0;
     double cutoff, skin;
     bool periodic, usesCells;
     OpenMM::mm_int4 grid;
     bool mustSearch = true;
     Box lastBox;
-    OpenMM::ComputeArray molecules, replicas, nearStart, near, builtBeads, rowCount, rows, unsortedRows, pairCount,
-        pairStart, deviceState, cellCount, cellStart, cellEnd, members;
+    OpenMM::ComputeArray molecules, replicas, nearStart, near, builtBeads, rowCount, pairCount, pairStart, deviceState,
+        homes, cellCount, cellStart, cellEnd, members;
+    std::unique_ptr<OpenMM::ComputeArray> rows, unsortedRows;
     OpenMM::ComputeKernel displacementKernel, clearKernel, countCellsKernel, allocateKernel, fillKernel, searchKernel,
         sortKernel, countKernel, scanKernel, writeKernel;
     OpenMM::ComputeEvent reported;

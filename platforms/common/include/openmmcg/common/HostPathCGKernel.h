@@ -36,7 +36,8 @@ private:
     const PairBatch* downloadPairs();
     std::unique_ptr<HostEvaluator> evaluator;
     const ModelOutput* output = nullptr;
-    OpenMM::ComputeArray positions, forces, pairs, shifts, edgeTypes;
+    OpenMM::ComputeArray positions, forces;
+    std::unique_ptr<OpenMM::ComputeArray> pairs, shifts, edgeTypes;
     std::vector<double> hostPositions;
     PairBatch batch;
 };
