@@ -203,7 +203,7 @@ static HostEvaluator singlePrecisionEvaluator(const Liquid& liquid, vector<float
 
 /** Beads that are far from the origin, where single precision is coarse, have the vectors that they have near it. */
 static void testFarFromOrigin(bool periodic) {
-    Liquid liquid(300, 3);
+    Liquid liquid(900, 3);
     liquid.box.periodic = periodic;
     vector<float> vectors, expected;
     HostEvaluator evaluator = singlePrecisionEvaluator(liquid, vectors);
@@ -227,7 +227,7 @@ static void testFarFromOrigin(bool periodic) {
 }
 
 static void testBadEnergy() {
-    Liquid liquid(30);
+    Liquid liquid(300);
     vector<float> vectors;
     HostEvaluator evaluator = singlePrecisionEvaluator(liquid, vectors, NAN);
     string message;

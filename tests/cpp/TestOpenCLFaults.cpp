@@ -112,7 +112,7 @@ static void testBadForce(Platform& platform) {
     faults.badForce = true;
     run.evaluateForces();
     faults.badForce = false;
-    assertFails([&] { run.evaluateForces(); }, "The model returned a force on bead 4 (type");
+    assertFails([&] { run.evaluateForces(); }, "The model returned a force on bead 4");
     ASSERT_EQUAL(expected, run.energy());
     // Likewise in a simulation.
     faults.badForce = true;

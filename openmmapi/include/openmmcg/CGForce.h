@@ -170,8 +170,8 @@ public:
      * - "pairList": where pairs are found, "device" or "host". "auto" (default) is the device where the model is
      *   evaluated on it, too, and the host elsewhere. The platforms Reference and CPU always use the host.
      * - "cudaGraphs": whether the CUDA platform records the model's work once and repeats it as a whole, which saves
-     *   most of the time of small models. "on" makes it an error if the model does not allow it; with "auto" (default)
-     * a warning is printed instead, and "off" never does it. A Context's info tells whether it is done, and why.
+     *   most of the time of small models. "on" makes it an error if the model does not allow it, "auto" (default) a
+     *   warning, and "off" never does it. A Context's info tells whether it is done, and why.
      * - "skin": how far beyond the cutoff candidates of the pair list reach, in nm. It affects speed only. The
      *   default is "0.1".
      */
