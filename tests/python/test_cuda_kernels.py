@@ -69,9 +69,9 @@ def nvcc() -> str:
 @pytest.mark.parametrize(
     ("precision", "model", "options"),
     [
-        ("single", "float", ["PERIODIC", "CELLS", "BAD_FORCE"]),
+        ("single", "float", ["PERIODIC", "CELLS", "BAD_FORCE_PLACE"]),
         ("mixed", "float", ["PERIODIC"]),
-        ("mixed", "double", ["CELLS", "BAD_FORCE"]),
+        ("mixed", "double", ["CELLS", "BAD_FORCE_PLACE"]),
         ("double", "double", []),
     ],
 )

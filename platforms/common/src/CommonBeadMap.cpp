@@ -18,7 +18,7 @@ CommonBeadMap::CommonBeadMap(ComputeContext& cc, const BeadSet& beads, bool mode
     if (periodic)
         defines.insert({"PERIODIC", "1"});
     if (listState != nullptr)
-        defines.insert({"BAD_FORCE", to_string(offsetof(CommonPairList::State, badForce) / sizeof(int))});
+        defines.insert({"BAD_FORCE_PLACE", to_string(offsetof(CommonPairList::State, badForce) / sizeof(int))});
     ComputeProgram program = cc.compileProgram(KernelSources::beads, defines);
     gatherKernel = program->createKernel("gatherBeads");
     gatherKernel->addArg(cc.getPosq());

@@ -1,5 +1,5 @@
 // Macros that the host defines: modelReal, the type of the model's numbers, PERIODIC where pairs are found across the
-// borders of a box, and BAD_FORCE, the place in the state of the list of pairs (see CommonPairList::State), if there is
+// borders of a box, and BAD_FORCE_PLACE, the place in the state of the list of pairs (see CommonPairList::State), if there is
 // one.
 
 /** Read the position of a particle in the highest precision. */
@@ -86,7 +86,7 @@ KERNEL void gatherBeads(GLOBAL const real4* RESTRICT posq,
 KERNEL void scatterForces(GLOBAL const int* RESTRICT particleSlot, GLOBAL const int* RESTRICT particleStart,
         GLOBAL const int* RESTRICT particleBead, GLOBAL const mixed* RESTRICT particleWeight, int numParticles,
         GLOBAL const modelReal* RESTRICT forces, GLOBAL mm_ulong* RESTRICT forceBuffers, int paddedNumAtoms
-#ifdef BAD_FORCE
+#ifdef BAD_FORCE_PLACE
         , GLOBAL int* RESTRICT state
 #endif
         ) {
@@ -100,9 +100,9 @@ KERNEL void scatterForces(GLOBAL const int* RESTRICT particleSlot, GLOBAL const 
             x += weight*fx;
             y += weight*fy;
             z += weight*fz;
-#ifdef BAD_FORCE
+#ifdef BAD_FORCE_PLACE
             if (!(fx-fx == 0 && fy-fy == 0 && fz-fz == 0))
-                state[BAD_FORCE] = bead+1;
+                state[BAD_FORCE_PLACE] = bead+1;
 #endif
         }
         int slot = particleSlot[row];
