@@ -23,8 +23,8 @@ demo: $(VENV)/installed
 test: lint test-cpp test-python
 
 lint: $(VENV)/installed $(VENV)/tools
-	$(BIN)/ruff check python tests benchmarks setup.py
-	$(BIN)/ruff format --check python tests benchmarks setup.py
+	$(BIN)/ruff check python tests benchmarks examples setup.py
+	$(BIN)/ruff format --check python tests benchmarks examples setup.py
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 

@@ -108,7 +108,7 @@ class Study:
             "held-one": self.held("held-one", [MIDDLE], 800),
             "held-several": self.held("held-several", OTHERS, 800),
             "test": self.tested(),
-            "reference": self.biased("reference", OTHERS, 0.72, 0.12),
+            "reference": self.biased("reference", OTHERS, 1.5, 0.12),
         }
 
     def model(self, way: str, datasets: dict[str, Path]) -> Path:
