@@ -35,7 +35,7 @@ class Filters(nn.Module):
 
     def forward(self, basis: Tensor, edge_types: Tensor) -> Tensor:
         """Filters (P, interactions * width) of pairs with `basis` (P, rbf) and types (P,)."""
-        # In training only, as other uses are compiled or must not wait for a GPU to look at the data.
+        # In training on the CPU only: other uses are compiled, or would wait for a GPU to look at this.
         if not torch.jit.is_scripting() and self.training and _is_uniform(edge_types):
             return basis @ self.coefficients[edge_types[0]]
         chosen = torch.nn.functional.one_hot(edge_types, self.coefficients.size(0)).to(basis.dtype)
@@ -53,4 +53,8 @@ class Filters(nn.Module):
 
 def _is_uniform(edge_types: Tensor) -> bool:
     """Whether all pairs are of one class, as in a liquid of single beads: a fifth of the products."""
-    return len(edge_types) > 0 and bool((edge_types == edge_types[0]).all())
+    return (
+        edge_types.device.type == "cpu"
+        and len(edge_types) > 0
+        and bool((edge_types == edge_types[0]).all())
+    )
