@@ -132,8 +132,8 @@ class Study:
     ) -> tuple[list[float], float]:
         """Run a model at a temperature and compare (phi, psi) with the reference.
 
-        Returns the divergence with that of halves of the run, as its error, and the divergence of
-        halves of the reference.
+        Returns the divergence and that of halves of the run, and that of halves of the reference:
+        what sampling alone gives.
         """
         folder = model.parent / f"run-{temperature:g}"
         run(
@@ -222,7 +222,7 @@ def score(study: Study, datasets: dict[str, Path]) -> dict[str, Any]:
 QUANTITIES = {
     "force": "error of the mean force, kJ/mol/nm",
     "change": "error of its change from 300 K, kJ/mol/nm",
-    "divergence": "JSD of (phi, psi)",
+    "divergence": "JSD of (phi, psi) (of two halves of the run)",
 }
 
 
@@ -235,7 +235,8 @@ def tables(results: dict[str, Any]) -> str:
         lines += ["", f"| {title} | " + " | ".join(f"{t} K" for t in heads) + " |"]
         lines += ["|---" * (len(heads) + 1) + "|"]
         for model, found in results.items():
-            cells = " | ".join("{:.4g} ± {:.2g}".format(*found[name][t]) for t in heads)
+            form = "{:.3f} ({:.3f})" if name == "divergence" else "{:.1f} ± {:.1f}"
+            cells = " | ".join(form.format(*found[name][t]) for t in heads)
             lines.append(f"| {model} | {cells} |")
         known = {"change": "size_of_change", "divergence": "reference_halves"}.get(name)
         if known is not None:
@@ -255,14 +256,17 @@ def draw(results: dict[str, Any], path: Path) -> None:
     for axes, name in zip(panels, ("change", "divergence"), strict=True):
         for way, found in results.items():
             values = np.array([found[name][f"{t:g}"] for t in kelvin])
-            axes.errorbar(kelvin, *values.T, label=way, marker="o", markersize=3)
-        axes.set(xlabel="temperature (K)", ylabel=QUANTITIES[name], ylim=(0, None))
+            errors = values[:, 1] if name == "change" else None
+            axes.errorbar(kelvin, values[:, 0], errors, label=way, marker="o", markersize=3)
+        axes.set(xlabel="temperature (K)", ylabel=QUANTITIES[name].split(" (of")[0])
     first = next(iter(results.values()))
     sizes = [first["size_of_change"][f"{t:g}"][0] for t in kelvin]
     panels[0].plot(kelvin, sizes, "k:", label="its size")
     halves = [first["reference_halves"][f"{t:g}"] for t in kelvin]
     panels[1].plot(kelvin, halves, "k:", label="halves of the reference")
     for axes in panels:
+        axes.set_ylim(0, None)
+        axes.yaxis.label.set_size(8)
         axes.legend(fontsize=6)
     figure.savefig(path, dpi=160)
 
