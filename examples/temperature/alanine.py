@@ -12,7 +12,7 @@ beads are held:
 Printed are, for each model and temperature, how far its forces are from mean forces of 16 other
 frames with held beads, how far their change from 300 K is from that of these mean forces, and the
 Jensen-Shannon divergence of its (phi, psi) distribution from the atomistic one. What is complete in
-the output folder is kept. About an hour on two cores; --scale shortens it.
+the output folder is kept. An hour or two on two cores; --scale shortens it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import openmm
+from held_beads import FLEXIBLE
 from openmmcg import CGForce
 from openmmcg.analysis import ReportConfig, report
 from openmmcg.data import Dataset, SampleConfig, atoms_path, bias_path, sample
@@ -42,8 +43,6 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Which data a model learns from, and how."""
 EPOCHS = 240
-FLEXIBLE = {"constraints": "none", "hydrogen_mass": 4.0, "timestep": 2.0}
-"""For beads that are held. Heavy hydrogens change no average over configurations."""
 
 
 class Study:

@@ -7,8 +7,7 @@ The beads (backbone and CB) of some configurations are held while all other atom
 it must be the change of the mean force, [F(340 K) - F(260 K)]/80 K, but for the curvature of F over
 this range. Printed are their correlation over all beads and axes, with the one that their standard
 errors allow, and χ² of their difference; a picture goes beside. What is complete in the output folder
-is kept. About an hour on two cores (OpenMM's OpenCL platform is several times faster than CPU for so few
-atoms); --scale shortens it.
+is kept. About an hour on two cores; --scale shortens it, and --platform OpenCL may be faster.
 """
 
 from __future__ import annotations
@@ -16,27 +15,23 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from openmmcg.data import Dataset, SampleConfig, atoms_path, sample
 
 LOW, MIDDLE, HIGH = 260.0, 300.0, 340.0
 NAMES = ("response", "difference")
+FLEXIBLE = {"constraints": "none", "hydrogen_mass": 4.0, "timestep": 2.0}
+"""For beads that are held. Heavy hydrogens allow a longer time step and change no average."""
 
 
 def held(folder: Path, frames: int, length: float, platform: str) -> Path:
-    """Sample configurations and hold the beads of each for `length` ps at every temperature.
-
-    Heavy hydrogens allow a longer time step and change no average over configurations.
-    """
+    """Sample configurations and hold the beads of each for `length` ps at every temperature."""
+    settings: dict[str, Any] = {**FLEXIBLE, "minimise": False, "platform": platform, "walkers": 2}
     start = SampleConfig(
         output=str(folder / "frames.h5"),
-        minimise=False,
-        platform=platform,
-        constraints="none",
-        hydrogen_mass=4.0,
-        timestep=2.0,
-        walkers=2,
+        **settings,
         length=frames * 0.005 / 2,
         frame_interval=5.0,
         equilibration=20.0,
@@ -46,12 +41,7 @@ def held(folder: Path, frames: int, length: float, platform: str) -> Path:
     return sample(
         SampleConfig(
             output=str(folder / "held.h5"),
-            minimise=False,
-            platform=platform,
-            constraints="none",
-            hydrogen_mass=4.0,
-            timestep=2.0,
-            walkers=2,
+            **settings,
             frozen_beads=True,
             frozen_frames=str(atoms_path(start.output)),
             frozen_length=length,

@@ -118,6 +118,16 @@ def diatomics(path: Path, count: int, kelvin: list[float], **changes: object) ->
     return str(write_chains(path, chain_mapping("AA"), Frames(**{**values, **made})))
 
 
+def mean_forces(along: np.ndarray, distance: np.ndarray, kelvin: np.ndarray) -> np.ndarray:
+    """Exact labels of `diatomics`, (count, 2, 3)."""
+    return np.asarray(2.0 * along * LINE.force(distance, kelvin)[:, None], dtype="f4")
+
+
+def thermal_forces(along: np.ndarray, distance: np.ndarray, kelvin: np.ndarray) -> np.ndarray:
+    """Their derivatives with respect to temperature, (count, 2, 3)."""
+    return np.asarray(2.0 * along * LINE.response(distance, kelvin)[:, None], dtype="f4")
+
+
 def small(dataset: str, output: Path, **changes: object) -> TrainConfig:
     values = {"network": "pair-spline", "thermal": "response", "rbf": 24, "priors": []}
     values |= {"lint": False, "check_units": False, "prior_plots": False, "threads": 1}
@@ -203,7 +213,7 @@ def test_labels_of_held_beads(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
 
     def noisy(along: np.ndarray, distance: np.ndarray, kelvin: np.ndarray, errors: np.ndarray):
-        exact = 2.0 * along * LINE.response(distance, kelvin)[:, None]
+        exact = thermal_forces(along, distance, kelvin)
         return (exact + rng.normal(size=exact.shape) * errors).astype("f4")
 
     errors = np.where(np.arange(1500) % 3 == 0, 3.0, 0.01)[:, None, None] * np.ones((1, 2, 3))
@@ -211,7 +221,7 @@ def test_labels_of_held_beads(tmp_path: Path) -> None:
         tmp_path / "d.h5",
         1500,
         [T0],
-        forces=lambda along, r, t: (2.0 * along * LINE.force(r, t)[:, None]).astype("f4"),
+        forces=mean_forces,
         force_errors=np.full((1500, 2, 3), 1.0, dtype="f4"),
         thermal_forces=lambda along, r, t: noisy(along, r, t, errors),
         thermal_force_errors=errors.astype("f4"),
@@ -230,11 +240,9 @@ def test_single_frames_and_held_beads_count_by_what_they_tell(tmp_path: Path) ->
         tmp_path / "held.h5",
         400,
         [T0],
-        forces=lambda along, r, t: (2.0 * along * LINE.force(r, t)[:, None]).astype("f4"),
+        forces=mean_forces,
         force_errors=np.full((400, 2, 3), 0.1, dtype="f4"),
-        thermal_forces=lambda along, r, t: (2.0 * along * LINE.response(r, t)[:, None]).astype(
-            "f4"
-        ),
+        thermal_forces=thermal_forces,
         thermal_force_errors=np.full((400, 2, 3), 0.001, dtype="f4"),
         energies=np.full(400, np.nan),
     )

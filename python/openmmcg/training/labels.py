@@ -62,8 +62,21 @@ def balanced(systems: Sequence[SystemData], full_labels: bool) -> tuple[SystemDa
     """Weight systems by the variance of their labels, where some hold mean forces.
 
     A mean force over a run with held beads counts for as many forces of single configurations as
-    tell the same; what single forces vary by is taken from their mean square less the priors. The
-    mean weight of all training labels is 1. Systems without standard errors alone stay as they are.
+    tell the same (weights are inverse variances, the least-squares choice); what single forces vary
+    by is taken from their mean square less the priors. Without standard errors in any system, or
+    with one system alone, weights stay as they are.
+
+    Parameters
+    ----------
+    systems : sequence of SystemData
+        Labels in kJ/mol/nm, standard errors (F, N, 3) of those that hold mean forces.
+    full_labels : bool
+        Whether the priors' forces are in the labels still.
+
+    Returns
+    -------
+    tuple of SystemData
+        With weights of the labels, (F, 1, 1) or (F, N, 3), whose mean over all training labels is 1.
     """
     if len(systems) < 2 or all(system.errors is None for system in systems):
         return tuple(systems)
